@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// Doubly linked list through a member of the element: no allocation, O(1) removal from anywhere.
+// An object's state is often the list it is on, so a node knows whether it is linked.
+//
+// Invariant: a node is on at most one list; an element is removed before it is destroyed (asserted).
+#pragma once
+
+#include <cstddef>
+
+#include "base/assert.h"
+
+namespace trireme {
+
+class ListNode {
+ public:
+  ListNode() = default;
+  ~ListNode() { TRIREME_ASSERT(!linked()); }
+  ListNode(const ListNode&) = delete;
+  ListNode& operator=(const ListNode&) = delete;
+
+  bool linked() const { return next_ != nullptr; }
+
+ private:
+  template <typename T, ListNode T::*kMember>
+  friend class List;
+  ListNode* next_ = nullptr;
+  ListNode* previous_ = nullptr;
+};
+
+// List<Waiter, &Waiter::node> waiters;
+template <typename T, ListNode T::*kMember>
+class List {
+ public:
+  List() { head_.next_ = head_.previous_ = &head_; }
+  ~List() {
+    TRIREME_ASSERT(empty());
+    head_.next_ = head_.previous_ = nullptr;
+  }
+  List(const List&) = delete;
+  List& operator=(const List&) = delete;
+
+  bool empty() const { return head_.next_ == &head_; }
+  size_t count() const { return count_; }
+
+  T* front() { return empty() ? nullptr : Owner(head_.next_); }
+  T* back() { return empty() ? nullptr : Owner(head_.previous_); }
+  // The element after `element`, or nullptr at the end. Erasing `element` afterwards is fine.
+  T* next(T& element) {
+    ListNode* node = (element.*kMember).next_;
+    return node == &head_ ? nullptr : Owner(node);
+  }
+
+  void PushBack(T& element) { Insert(element.*kMember, head_.previous_, &head_); }
+  void PushFront(T& element) { Insert(element.*kMember, &head_, head_.next_); }
+
+  void Erase(T& element) {
+    ListNode& node = element.*kMember;
+    TRIREME_ASSERT(node.linked());
+    node.previous_->next_ = node.next_;
+    node.next_->previous_ = node.previous_;
+    node.next_ = node.previous_ = nullptr;
+    --count_;
+  }
+
+  T* PopFront() {
+    T* element = front();
+    if (element != nullptr) Erase(*element);
+    return element;
+  }
+  T* PopBack() {
+    T* element = back();
+    if (element != nullptr) Erase(*element);
+    return element;
+  }
+
+ private:
+  void Insert(ListNode& node, ListNode* before, ListNode* after) {
+    TRIREME_ASSERT(!node.linked());
+    node.previous_ = before;
+    node.next_ = after;
+    before->next_ = &node;
+    after->previous_ = &node;
+    ++count_;
+  }
+
+  static T* Owner(ListNode* node) {
+    // The offset of the member, computed without an object (T need not be standard-layout).
+    alignas(T) static std::byte storage[sizeof(T)];
+    static const ptrdiff_t offset =
+        reinterpret_cast<std::byte*>(&(reinterpret_cast<T*>(storage)->*kMember)) - storage;
+    return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(node) - offset);
+  }
+
+  ListNode head_;
+  size_t count_ = 0;
+};
+
+}  // namespace trireme
