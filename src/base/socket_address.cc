@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "base/socket_address.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/un.h>
+
+#include <cstddef>
+#include <cstring>
+
+#include "base/assert.h"
+
+namespace trireme {
+
+SocketAddress::SocketAddress(const sockaddr* address, socklen_t size) {
+  TRIREME_ASSERT(size <= sizeof storage_);
+  std::memcpy(&storage_, address, size);
+  size_ = size;
+}
+
+Result<SocketAddress> SocketAddress::Numeric(std::string_view host, uint16_t port) {
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+  }
+  const std::string text(host);
+  sockaddr_in v4{};
+  if (inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    return SocketAddress(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
+  }
+  sockaddr_in6 v6{};
+  if (inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr) == 1) {
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    return SocketAddress(reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
+  }
+  return InvalidArgument("\"" + text + "\" is not an IPv4 or IPv6 address");
+}
+
+Result<SocketAddress> SocketAddress::Unix(std::string_view path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    return InvalidArgument("Unix socket path \"" + std::string(path) + "\" must have 1 to " +
+                           std::to_string(sizeof address.sun_path - 1) + " bytes");
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  size_t size = offsetof(sockaddr_un, sun_path) + path.size() + 1;
+  if (path.front() == '@') {
+    address.sun_path[0] = '\0';
+    --size;  // abstract names carry no terminator
+  }
+  return SocketAddress(reinterpret_cast<const sockaddr*>(&address), static_cast<socklen_t>(size));
+}
+
+uint16_t SocketAddress::port() const {
+  if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(storage_).sin_port);
+  if (family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6&>(storage_).sin6_port);
+  return 0;
+}
+
+std::string SocketAddress::HostText() const {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (family() == AF_INET) {
+    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(storage_).sin_addr, text, sizeof text);
+    return text;
+  }
+  if (family() == AF_INET6) {
+    inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(storage_).sin6_addr, text,
+              sizeof text);
+    return text;
+  }
+  const auto& address = reinterpret_cast<const sockaddr_un&>(storage_);
+  const size_t head = offsetof(sockaddr_un, sun_path);
+  if (family() != AF_UNIX || size_ <= head) return "unix";
+  if (address.sun_path[0] == '\0') {
+    return "@" + std::string(address.sun_path + 1, size_ - head - 1);
+  }
+  return std::string(address.sun_path, strnlen(address.sun_path, size_ - head));
+}
+
+std::string SocketAddress::Text() const {
+  if (family() == AF_INET) return HostText() + ":" + std::to_string(port());
+  if (family() == AF_INET6) return "[" + HostText() + "]:" + std::to_string(port());
+  return HostText();
+}
+
+}  // namespace trireme
