@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// Received bytes that are not consumed yet: the tail of a message head that was split, or requests of
+// a client that waits for a server. Usually empty or one slice; further slices are nodes of a small list.
+//
+// A reader works on Front(), consumes a prefix, and when a head or a small message straddles two slices
+// asks Join(n) to make its first n bytes contiguous (copies n bytes, the only copy of received bytes).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/bytes.h"
+#include "ring/buffers.h"
+
+namespace trireme {
+
+class Inbox {
+ public:
+  Inbox() = default;
+  ~Inbox();
+  Inbox(const Inbox&) = delete;
+  Inbox& operator=(const Inbox&) = delete;
+
+  bool empty() const { return size_ == 0; }
+  uint32_t size() const { return size_; }       // bytes in all slices
+  uint32_t slice_count() const;
+
+  void Push(Slice slice);  // ignores empty slices
+  Bytes Front() const { return first_.bytes(); }  // the first contiguous run
+  // Removes and returns the first `count` bytes of Front(); count <= Front().size().
+  Slice TakeFront(uint32_t count);
+  void DropFront(uint32_t count);
+  // Makes the first `count` bytes contiguous; count <= size().
+  void Join(uint32_t count, Buffers& buffers);
+  void Clear();
+  // Moves everything to exact-size heap memory (see Buffers::scarce()).
+  void MoveToHeap(Buffers& buffers);
+
+ private:
+  struct Node {
+    Slice slice;
+    std::unique_ptr<Node> next;
+  };
+  Slice first_;
+  std::unique_ptr<Node> rest_;
+  Node* last_ = nullptr;
+  uint32_t size_ = 0;
+};
+
+}  // namespace trireme
