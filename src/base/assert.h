@@ -12,9 +12,9 @@ namespace trireme {
 
 }  // namespace trireme
 
-#define TRIREME_ASSERT(condition)                                          \
-  (__builtin_expect(static_cast<bool>(condition), 1)                       \
-       ? static_cast<void>(0)                                              \
+#define TRIREME_ASSERT(condition)                    \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
        : ::trireme::AssertFailed(#condition, __FILE__, __LINE__))
 
 #define TRIREME_UNREACHABLE() ::trireme::AssertFailed("unreachable", __FILE__, __LINE__)

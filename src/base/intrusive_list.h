@@ -3,9 +3,12 @@
 // Doubly linked list through a member of the element: no allocation, O(1) removal from anywhere.
 // An object's state is often the list it is on, so a node knows whether it is linked.
 //
-// Invariant: a node is on at most one list; an element is removed before it is destroyed (asserted).
+// Invariant: a node is on at most one list; an element is removed before it is destroyed
+// (asserted); an element is erased from the list it is on (the caller knows which: that is its
+// state).
 #pragma once
 
+#include <bit>
 #include <cstddef>
 
 #include "base/assert.h"
@@ -47,6 +50,7 @@ class List {
   T* back() { return empty() ? nullptr : Owner(head_.previous_); }
   // The element after `element`, or nullptr at the end. Erasing `element` afterwards is fine.
   T* next(T& element) {
+    TRIREME_ASSERT((element.*kMember).linked());
     ListNode* node = (element.*kMember).next_;
     return node == &head_ ? nullptr : Owner(node);
   }
@@ -56,7 +60,7 @@ class List {
 
   void Erase(T& element) {
     ListNode& node = element.*kMember;
-    TRIREME_ASSERT(node.linked());
+    TRIREME_ASSERT(node.linked() && count_ > 0);
     node.previous_->next_ = node.next_;
     node.next_->previous_ = node.previous_;
     node.next_ = node.previous_ = nullptr;
@@ -84,11 +88,11 @@ class List {
     ++count_;
   }
 
+  // offsetof cannot take a member pointer. In the Itanium ABI a pointer to a data member is its
+  // offset, which needs no object of T to measure.
   static T* Owner(ListNode* node) {
-    // The offset of the member, computed without an object (T need not be standard-layout).
-    alignas(T) static std::byte storage[sizeof(T)];
-    static const ptrdiff_t offset =
-        reinterpret_cast<std::byte*>(&(reinterpret_cast<T*>(storage)->*kMember)) - storage;
+    static_assert(sizeof(kMember) == sizeof(ptrdiff_t));
+    const auto offset = std::bit_cast<ptrdiff_t>(kMember);
     return reinterpret_cast<T*>(reinterpret_cast<std::byte*>(node) - offset);
   }
 

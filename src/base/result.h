@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What can fail returns Status or Result<T>; both must be looked at. The text of a Status is written
-// for the person who has to act on it: what, where, what to do.
+// What can fail returns Status or Result<T>; both must be looked at. The text of a Status is
+// written for the person who has to act on it: what, where, what to do.
 #pragma once
 
 #include <string>

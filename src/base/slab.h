@@ -2,10 +2,12 @@
 //
 // Slots for connections: memory in chunks that never moves, addressed by pointer while the owner
 // knows the object lives, and by Handle (index + generation) from anywhere else: a message from
-// another core, a timer, a cancel key. A stale handle finds nothing. Freed slots are reused last in,
-// first out (their cache lines are warm), and the generation changes with each reuse.
+// another core, a timer, a cancel key. A stale handle finds nothing. Freed slots are reused last
+// in, first out (their cache lines are warm), and the generation changes with each reuse.
 //
-// Owned by one core; not thread-safe. Invariant: count() objects are alive; none is alive when the slab dies.
+// Owned by one core; not thread-safe. Invariant: count() objects are alive; none is alive when the
+// slab dies. Under AddressSanitizer the storage of a free slot is poisoned, so that a use after
+// Free() is reported as on the heap.
 #pragma once
 
 #include <cstdint>

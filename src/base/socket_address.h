@@ -26,9 +26,9 @@ class SocketAddress {
 
   int family() const { return storage_.ss_family; }
   bool is_unix() const { return family() == AF_UNIX; }
-  uint16_t port() const;          // 0 for Unix sockets
-  std::string HostText() const;   // "127.0.0.1", "::1", "/run/x/.s.PGSQL.5432", "unix" when unnamed
-  std::string Text() const;       // "127.0.0.1:5432", "[::1]:5432", the path
+  uint16_t port() const;         // 0 for Unix sockets
+  std::string HostText() const;  // "127.0.0.1", "::1", "/run/x/.s.PGSQL.5432", "unix" when unnamed
+  std::string Text() const;      // "127.0.0.1:5432", "[::1]:5432", the path
   const sockaddr* data() const { return reinterpret_cast<const sockaddr*>(&storage_); }
   socklen_t size() const { return size_; }
 

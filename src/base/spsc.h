@@ -7,8 +7,8 @@
 //   producer: tail_ (release) ──▶ consumer reads tail_ (acquire), then the cells below it
 //   consumer: head_ (release) ──▶ producer reads head_ (acquire), then reuses the cells below it
 //
-// Elements are copied out before they are acted on, so a handler that sends mail back cannot overwrite
-// the message it is reading.
+// Elements are copied out before they are acted on, so a handler that sends mail back cannot
+// overwrite the message it is reading.
 #pragma once
 
 #include <atomic>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Time: nanoseconds on the monotonic clock. Everything below `main` takes it from Ring::now(), which
-// stands still within one turn; the simulator owns it in tests. Wall-clock time appears only in log
-// lines and console views, computed at the edge.
+// Time: nanoseconds on the monotonic clock. Everything below `main` takes it from Ring::now(),
+// which stands still within one turn; the simulator owns it in tests. Wall-clock time appears only
+// in log lines and console views, computed at the edge.
 #pragma once
 
 #include <chrono>
