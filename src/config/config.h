@@ -154,6 +154,7 @@ struct Config {
   uint32_t scram_iterations = 4096;            // for verifiers made from plaintext secrets
   std::vector<StorageConfig> storages;
   std::vector<UserConfig> users;    // sorted by name; "*" matches any user that has no entry
+  PoolConfig pool;                  // what a route's pool settings start from
   std::vector<RouteConfig> routes;  // most specific first after loading
   LimitsConfig limits;
   TimeoutsConfig timeouts;
