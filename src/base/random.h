@@ -35,10 +35,11 @@ class Random {
 
   // Uniform in [0, bound); bound > 0. The bias of the multiply is below 2^-32 for 32-bit bounds.
   uint64_t Below(uint64_t bound) {
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(Next()) * bound) >> 64);
+    return static_cast<uint64_t>((static_cast<Wide>(Next()) * bound) >> 64);
   }
 
  private:
+  __extension__ using Wide = unsigned __int128;
   static uint64_t Rotate(uint64_t x, int k) { return (x << k) | (x >> (64 - k)); }
   uint64_t state_[4];
 };

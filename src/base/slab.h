@@ -10,6 +10,7 @@
 // Free() is reported as on the heap.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <new>
@@ -17,6 +18,17 @@
 #include <vector>
 
 #include "base/assert.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define TRIREME_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TRIREME_ASAN 1
+#endif
+#endif
+#ifdef TRIREME_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace trireme {
 
@@ -30,7 +42,7 @@ template <typename T>
 class Slab {
  public:
   // At most `slots_max` objects; New returns nullptr beyond that.
-  explicit Slab(uint32_t slots_max) : slots_max_(slots_max) {}
+  explicit Slab(uint32_t slots_max) : slots_max_(slots_max) { TRIREME_ASSERT(slots_max < kLive); }
   ~Slab() { TRIREME_ASSERT(count_ == 0); }
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
@@ -42,6 +54,7 @@ class Slab {
     free_head_ = slot.next_free;
     slot.next_free = kLive;
     ++count_;
+    Unpoison(slot);
     return new (slot.storage) T(std::forward<Args>(args)...);
   }
 
@@ -49,6 +62,7 @@ class Slab {
     Slot& slot = SlotOf(object);
     TRIREME_ASSERT(slot.next_free == kLive);
     object->~T();
+    Poison(slot);
     ++slot.generation;
     slot.next_free = free_head_;
     free_head_ = slot.index;
@@ -57,6 +71,7 @@ class Slab {
 
   Handle HandleOf(const T* object) const {
     const Slot& slot = SlotOf(object);
+    TRIREME_ASSERT(slot.next_free == kLive);
     return {slot.index, slot.generation};
   }
 
@@ -64,20 +79,20 @@ class Slab {
     if (handle.index >= used_) return nullptr;
     Slot& slot = At(handle.index);
     if (slot.next_free != kLive || slot.generation != handle.generation) return nullptr;
-    return reinterpret_cast<T*>(slot.storage);
+    return ObjectIn(slot);
   }
 
   // The live object in slot `index`, or nullptr.
   T* FindByIndex(uint32_t index) {
     if (index >= used_ || At(index).next_free != kLive) return nullptr;
-    return reinterpret_cast<T*>(At(index).storage);
+    return ObjectIn(At(index));
   }
 
   // In slot order; the callback may free the object it is given.
   template <typename Visit>
   void ForEach(Visit visit) {
     for (uint32_t i = 0; i < used_; ++i) {
-      if (At(i).next_free == kLive) visit(*reinterpret_cast<T*>(At(i).storage));
+      if (At(i).next_free == kLive) visit(*ObjectIn(At(i)));
     }
   }
 
@@ -90,7 +105,7 @@ class Slab {
   static constexpr uint32_t kChunkSlots = 64;
 
   struct Slot {
-    alignas(T) std::byte storage[sizeof(T)];
+    alignas(T) std::byte storage[sizeof(T)];  // first, so that an object's address is its slot's
     uint32_t index;
     uint32_t generation;
     uint32_t next_free;
@@ -100,6 +115,18 @@ class Slab {
   static Slot& SlotOf(const T* object) {
     return *reinterpret_cast<Slot*>(reinterpret_cast<std::byte*>(const_cast<T*>(object)));
   }
+  static T* ObjectIn(Slot& slot) { return std::launder(reinterpret_cast<T*>(slot.storage)); }
+
+  static void Poison([[maybe_unused]] Slot& slot) {
+#ifdef TRIREME_ASAN
+    __asan_poison_memory_region(slot.storage, sizeof slot.storage);
+#endif
+  }
+  static void Unpoison([[maybe_unused]] Slot& slot) {
+#ifdef TRIREME_ASAN
+    __asan_unpoison_memory_region(slot.storage, sizeof slot.storage);
+#endif
+  }
 
   bool Grow() {
     if (used_ >= slots_max_) return false;
@@ -108,6 +135,7 @@ class Slab {
     slot.index = used_;
     slot.generation = 1;
     slot.next_free = kNone;
+    Poison(slot);
     free_head_ = used_++;
     return true;
   }

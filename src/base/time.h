@@ -23,5 +23,7 @@ using std::chrono_literals::operator""ns;
 using std::chrono_literals::operator""us;
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""min;
+using std::chrono_literals::operator""h;
 
 }  // namespace trireme
