@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// How a pool speaks to the same pool on other cores. pool declares it, shard/mail implements it over the SPSC
+// queues, tests implement it with a vector. A message is a plain struct of at most one cache line; a server that
+// changes hands travels by owned pointer (ServerPassport) and is freed by the receiver.
+#pragma once
+
+#include <cstdint>
+
+namespace trireme {
+
+class Board;
+struct ServerPassport;  // pool/server.h: a server between two cores
+
+struct PoolMail {
+  enum class Kind : uint8_t {
+    kSteal,    // "lend me an idle server for good": answered by kGrant or kDeny
+    kGrant,    // here is one: `passport`; also sent unasked to a core that waited longest
+    kDeny,     // there is none (any more)
+    kNudge,    // a place under the cap has become free: try to open
+    kWelcome,  // what a server of this pool reports at login: `payload`, a ParameterSet owned by the receiver
+  };
+  Kind kind;
+  bool solicited;     // kGrant: answers a kSteal (else it answers hunger on the board)
+  uint32_t from_core;
+  Board* board;       // which pool; boards live as long as the fleet
+  union {
+    ServerPassport* passport;
+    void* payload;
+  };
+};
+static_assert(sizeof(PoolMail) <= 48, "must fit a mail message of one cache line with its header");
+
+class Siblings {
+ public:
+  virtual uint32_t count() const = 0;
+  virtual uint32_t self() const = 0;
+  // Never fails and never blocks: a full queue is kept at the sender and retried each turn.
+  virtual void Send(uint32_t core, const PoolMail& mail) = 0;
+
+ protected:
+  ~Siblings() = default;
+};
+
+}  // namespace trireme

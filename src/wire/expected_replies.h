@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What a server owes: one entry per request that it will answer, in order. This queue decides when
+// a server is free, which of its replies are the client's, and where answers that we give ourselves
+// belong.
+//
+//   request            entry        answered by
+//   Query, FunctionCall kQuery …    everything up to ReadyForQuery
+//   Parse              kParse       ParseComplete
+//   Bind               kBind        BindComplete
+//   Describe           kDescribe    RowDescription or NoData (after ParameterDescription)
+//   Execute            kExecute     CommandComplete, EmptyQueryResponse or PortalSuspended
+//   Close              kClose       CloseComplete
+//   Sync               kSync        ReadyForQuery
+//   CopyDone, CopyFail kCopyEnd     nothing: a mark, so that Syncs sent inside COPY can be told
+//   apart
+//
+// Flush, CopyData and Terminate are not answered and leave no entry. After an ErrorResponse in the
+// extended protocol the server ignores everything up to the next Sync, and so do we (skipping()).
+//
+// Entries are one byte in a ring that grows by doubling; 16 fit inside, so the common case
+// allocates nothing. The caller bounds count() (limits.expected_replies_max) by not reading on from
+// the client.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/assert.h"
+
+namespace trireme {
+
+enum class Request : uint8_t {
+  kQuery,
+  kFunctionCall,
+  kParse,
+  kBind,
+  kDescribe,
+  kExecute,
+  kClose,
+  kSync,
+  kCopyEnd,
+};
+
+enum class Disposition : uint8_t {
+  kForward,  // the reply is the client's
+  kSkip,     // we injected the request: the reply is swallowed
+  kFake,     // the request never went out: we answer, when its turn has come
+};
+
+struct ExpectedReply {
+  Request request;
+  Disposition disposition;
+};
+
+class ExpectedReplies {
+ public:
+  ExpectedReplies() = default;
+  ExpectedReplies(const ExpectedReplies&) = delete;
+  ExpectedReplies& operator=(const ExpectedReplies&) = delete;
+
+  bool empty() const { return head_ == tail_; }
+  uint32_t count() const { return tail_ - head_; }
+
+  ExpectedReply front() const {
+    TRIREME_ASSERT(!empty());
+    return Decode(cells()[head_ & mask_]);
+  }
+  // The n-th from the front.
+  ExpectedReply at(uint32_t n) const {
+    TRIREME_ASSERT(n < count());
+    return Decode(cells()[(head_ + n) & mask_]);
+  }
+
+  void Push(ExpectedReply entry) {
+    if (count() > mask_) Grow();
+    cells()[tail_++ & mask_] = Encode(entry);
+  }
+  void Pop() {
+    TRIREME_ASSERT(!empty());
+    ++head_;
+  }
+  void Clear() { head_ = tail_ = 0; }
+
+ private:
+  static constexpr uint32_t kInline = 16;
+
+  static uint8_t Encode(ExpectedReply entry) {
+    return static_cast<uint8_t>(static_cast<uint8_t>(entry.request) << 2 |
+                                static_cast<uint8_t>(entry.disposition));
+  }
+  static ExpectedReply Decode(uint8_t cell) {
+    return {static_cast<Request>(cell >> 2), static_cast<Disposition>(cell & 3)};
+  }
+  uint8_t* cells() { return heap_ ? heap_.get() : inline_; }
+  const uint8_t* cells() const { return heap_ ? heap_.get() : inline_; }
+  void Grow();
+
+  uint32_t head_ = 0;
+  uint32_t tail_ = 0;
+  uint32_t mask_ = kInline - 1;
+  uint8_t inline_[kInline];
+  std::unique_ptr<uint8_t[]> heap_;
+};
+
+}  // namespace trireme

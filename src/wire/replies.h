@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The server's side of the conversation, message by message: what may go to the client, what is
+// ours, and when the server owes nothing more. Heads are read, bodies pass: rows and COPY data cost
+// five bytes of attention each, and a whole run of messages with one destination is reported as one
+// step.
+//
+//   bytes from the server ──▶ Next() ──▶ { size, forward, event } ──▶ the relay sends or drops
+//   `size` bytes
+//
+// What must hold: steps cover the bytes exactly once and in order; a run never mixes forwarded and
+// swallowed bytes; kReady is reported exactly when ReadyForQuery arrived and nothing at all is
+// owed.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "wire/expected_replies.h"
+#include "wire/framer.h"
+
+namespace trireme {
+
+// As ReadyForQuery says it.
+enum class TransactionStatus : char { kIdle = 'I', kInTransaction = 'T', kFailed = 'E' };
+
+struct ReplyStep {
+  enum class Event : uint8_t {
+    kNone,           // all bytes consumed
+    kNeedMore,       // a head or a small message is split: call again with `need` contiguous bytes
+    kReady,          // ReadyForQuery ended the run and nothing is owed
+    kParameter,      // ParameterStatus ended the run: `message` is its body
+    kFake,           // the next reply is ours to give: send it, then FakeSent()
+    kInjectedError,  // ErrorResponse to a request of ours ended the run: `message` is its body
+    kBroken,         // not the protocol: close the server
+  };
+  uint32_t size = 0;     // bytes consumed from the front
+  bool forward = false;  // they are the client's
+  Event event = Event::kNone;
+  uint32_t need = 0;
+  Bytes message{};
+};
+
+class Replies {
+ public:
+  // The queue of what is owed; requests are pushed here before their bytes are sent.
+  void Expect(Request request, Disposition disposition);
+  const ExpectedReplies& owed() const { return owed_; }
+
+  // Consumes a prefix of `bytes`: the longest run with one destination, up to and including the
+  // message that causes an event. Call again with the rest until kNone or kNeedMore.
+  ReplyStep Next(Bytes bytes);
+
+  // kFake: which request is it, and: it was answered.
+  Request fake() const { return owed_.front().request; }
+  void FakeSent();
+
+  TransactionStatus status() const { return status_; }
+  // Nothing owed, nothing half read, no transaction: another client may have the server.
+  bool clean() const { return at_rest() && status_ == TransactionStatus::kIdle; }
+  // Nothing owed and nothing half read (a transaction may be open).
+  bool at_rest() const { return owed_.empty() && body_left_ == 0 && !skipping_; }
+  bool in_copy() const { return in_copy_; }
+  // The server ignores requests until the next Sync (error in the extended protocol).
+  bool skipping() const { return skipping_; }
+  // An ErrorResponse went to the client after the last ReadyForQuery.
+  bool error_forwarded() const { return error_forwarded_; }
+
+  // Since Reset(): for statistics.
+  uint64_t queries() const { return queries_; }            // ReadyForQuery of forwarded requests
+  uint64_t transactions() const { return transactions_; }  // … that left the server idle
+  void SetStatus(TransactionStatus status) { status_ = status; }
+
+ private:
+  enum class Reaction : uint8_t { kPass, kStop };
+  struct Reply;
+
+  Reaction OnHead(Reply& reply);
+  bool OnReadyForQuery(std::byte status_byte);
+  void OnError();
+  void PopIf(Request request);
+  void DropCopyMarks();
+
+  ExpectedReplies owed_;
+  uint32_t body_left_ = 0;     // of the message being passed
+  bool body_forward_ = false;  // … and where it goes
+  bool in_copy_ = false;       // CopyIn or CopyBoth: the front entry is being executed
+  bool skipping_ = false;
+  bool error_forwarded_ = false;
+  TransactionStatus status_ = TransactionStatus::kIdle;
+  uint64_t queries_ = 0;
+  uint64_t transactions_ = 0;
+};
+
+}  // namespace trireme
