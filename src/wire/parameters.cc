@@ -5,6 +5,7 @@
 
 #include "wire/command.h"
 #include "wire/reader.h"
+#include "wire/replies.h"
 
 namespace trireme {
 namespace {
