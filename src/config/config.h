@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/log_level.h"
 #include "base/time.h"
 
 namespace trireme {
@@ -35,8 +36,6 @@ enum class PoolMode : uint8_t { kSession, kTransaction, kStatement };
 enum class Placement : uint8_t { kLeastLoaded, kKernel };
 enum class Sharing : uint8_t { kSteal, kIsolated };  // kSharedMutex joins with the benchmark harness
 enum class VictimChoice : uint8_t { kMostIdle, kNearest, kRandom };
-enum class LogFormat : uint8_t { kText, kJson };
-enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError };
 
 struct ListenerConfig {
   // Exactly one of the two: TCP (host "*", an address or a name) or a Unix socket directory.
