@@ -80,6 +80,11 @@ class ExpectedReplies {
     TRIREME_ASSERT(!empty());
     ++head_;
   }
+  // Back in front of what was popped just before.
+  void PushFront(ExpectedReply entry) {
+    TRIREME_ASSERT(count() <= mask_);
+    cells()[--head_ & mask_] = Encode(entry);
+  }
   void Clear() { head_ = tail_ = 0; }
 
  private:

@@ -101,8 +101,12 @@ enum class AuthenticationCode : uint32_t {
   kSaslFinal = 12,
 };
 
-// The byte of ReadyForQuery; its values are in wire/replies.h.
-enum class TransactionStatus : char;
+// The byte of ReadyForQuery.
+enum class TransactionStatus : char {
+  kIdle = 'I',
+  kInTransaction = 'T',
+  kFailed = 'E',  // in a transaction that can only be rolled back
+};
 
 // A name with its value: startup parameters, ParameterStatus. Views.
 struct ParameterView {

@@ -11,9 +11,7 @@ char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + '
 // FNV-1a over the lower-case name, a separator, and the value; finished so that sums spread well.
 uint64_t HashEntry(std::string_view name, std::string_view value) {
   uint64_t hash = 0xcbf29ce484222325u;
-  const auto mix = [&hash](char c) {
-    hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3u;
-  };
+  const auto mix = [&hash](char c) { hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3u; };
   for (char c : name) mix(Lower(c));
   mix('\0');
   for (char c : value) mix(c);
@@ -23,9 +21,10 @@ uint64_t HashEntry(std::string_view name, std::string_view value) {
 
 template <typename Entries>
 auto LowerBound(Entries& entries, std::string_view name) {
-  return std::lower_bound(
-      entries.begin(), entries.end(), name,
-      [](const auto& entry, std::string_view wanted) { return CompareNames(entry.name, wanted) < 0; });
+  return std::lower_bound(entries.begin(), entries.end(), name,
+                          [](const auto& entry, std::string_view wanted) {
+                            return CompareNames(entry.name, wanted) < 0;
+                          });
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Session parameters by name: what a client wants, or what a backend has. Names compare without case (they are
-// GUC names), values exactly. A 64-bit hash makes "nothing to change" one comparison.
+// Session parameters by name: what a client wants, or what a backend has. Names compare without
+// case (they are GUC names), values exactly. A 64-bit hash makes "nothing to change" one
+// comparison.
 #pragma once
 
 #include <cstdint>

@@ -18,15 +18,13 @@
 #include "base/bytes.h"
 #include "wire/expected_replies.h"
 #include "wire/framer.h"
+#include "wire/messages.h"
 
 namespace trireme {
 
-// As ReadyForQuery says it.
-enum class TransactionStatus : char { kIdle = 'I', kInTransaction = 'T', kFailed = 'E' };
-
 struct ReplyStep {
   enum class Event : uint8_t {
-    kNone,           // all bytes consumed
+    kNone,           // the run ended: call again when bytes are left
     kNeedMore,       // a head or a small message is split: call again with `need` contiguous bytes
     kReady,          // ReadyForQuery ended the run and nothing is owed
     kParameter,      // ParameterStatus ended the run: `message` is its body
@@ -48,7 +46,7 @@ class Replies {
   const ExpectedReplies& owed() const { return owed_; }
 
   // Consumes a prefix of `bytes`: the longest run with one destination, up to and including the
-  // message that causes an event. Call again with the rest until kNone or kNeedMore.
+  // message that causes an event. Call again until nothing is left or kNeedMore.
   ReplyStep Next(Bytes bytes);
 
   // kFake: which request is it, and: it was answered.
@@ -57,9 +55,12 @@ class Replies {
 
   TransactionStatus status() const { return status_; }
   // Nothing owed, nothing half read, no transaction: another client may have the server.
-  bool clean() const { return at_rest() && status_ == TransactionStatus::kIdle; }
+  bool clean() const { return at_rest() && !needs_sync_ && status_ == TransactionStatus::kIdle; }
   // Nothing owed and nothing half read (a transaction may be open).
-  bool at_rest() const { return owed_.empty() && body_left_ == 0 && !skipping_; }
+  bool at_rest() const { return owed_.empty() && body_left_ == 0; }
+  // Extended requests were sent and no Sync after them: the server holds an implicit transaction
+  // open, or ignores everything (skipping()), until a Sync comes.
+  bool needs_sync() const { return needs_sync_; }
   bool in_copy() const { return in_copy_; }
   // The server ignores requests until the next Sync (error in the extended protocol).
   bool skipping() const { return skipping_; }
@@ -72,20 +73,22 @@ class Replies {
   void SetStatus(TransactionStatus status) { status_ = status; }
 
  private:
-  enum class Reaction : uint8_t { kPass, kStop };
-  struct Reply;
+  using Event = ReplyStep::Event;
 
-  Reaction OnHead(Reply& reply);
-  bool OnReadyForQuery(std::byte status_byte);
-  void OnError();
-  void PopIf(Request request);
-  void DropCopyMarks();
+  bool ForwardNext() const;
+  Event OnMessage(char type, Bytes body);
+  Event OnReadyForQuery(Bytes body);
+  Event OnError();
+  void Answered(Request request);
+  void CopyEnded();
+  void DropStaleMarks();
 
   ExpectedReplies owed_;
   uint32_t body_left_ = 0;     // of the message being passed
   bool body_forward_ = false;  // … and where it goes
   bool in_copy_ = false;       // CopyIn or CopyBoth: the front entry is being executed
   bool skipping_ = false;
+  bool needs_sync_ = false;
   bool error_forwarded_ = false;
   TransactionStatus status_ = TransactionStatus::kIdle;
   uint64_t queries_ = 0;

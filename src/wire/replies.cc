@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "wire/replies.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace trireme {
+namespace {
+
+// A ParameterStatus longer than this passes without being looked at; no real one is.
+constexpr uint32_t kParameterBytesMax = 4096;
+constexpr uint32_t kReplyLengthMax = 0x7fffffff;
+
+// How much of a message must be contiguous before it can be judged.
+uint32_t BytesToJudge(const MessageHead& head, bool ours) {
+  switch (head.type) {
+    case backend::kReadyForQuery:
+      return kHeadBytes + 1;
+    case backend::kParameterStatus:
+      return head.body_size() <= kParameterBytesMax ? head.total_size() : kHeadBytes;
+    case backend::kErrorResponse:
+      // An error that answers a request of ours is told to the client in words of our own.
+      return ours ? std::min(head.total_size(), kHeadBytes + kParameterBytesMax) : kHeadBytes;
+    default:
+      return kHeadBytes;
+  }
+}
+
+bool IsAsynchronous(char type) {
+  return type == backend::kParameterStatus || type == backend::kNoticeResponse ||
+         type == backend::kNotificationResponse;
+}
+
+}  // namespace
+
+void Replies::Expect(Request request, Disposition disposition) {
+  if (request == Request::kSync) {
+    needs_sync_ = false;
+  } else if (request != Request::kQuery && request != Request::kFunctionCall &&
+             request != Request::kCopyEnd && disposition != Disposition::kFake) {
+    needs_sync_ = true;
+  }
+  if (skipping_) {
+    // The server passes over everything but Sync; nothing else will be answered.
+    if (request != Request::kSync) return;
+    skipping_ = false;
+  }
+  if (request == Request::kCopyEnd && owed_.empty()) return;  // a late end of a COPY that failed
+  owed_.Push({request, disposition});
+}
+
+bool Replies::ForwardNext() const {
+  return owed_.empty() || owed_.front().disposition == Disposition::kForward;
+}
+
+ReplyStep Replies::Next(Bytes bytes) {
+  ReplyStep step;
+  const uint32_t size = static_cast<uint32_t>(bytes.size());
+  uint32_t at = 0;  // everything before is the run
+  bool started = false;
+  while (true) {
+    if (body_left_ > 0 && at < size) {
+      if (started && step.forward != body_forward_) break;
+      step.forward = body_forward_;
+      started = true;
+      const uint32_t part = std::min(body_left_, size - at);
+      body_left_ -= part;
+      at += part;
+    }
+    if (body_left_ > 0) break;  // the rest of the body has not come yet
+    if (!owed_.empty() && owed_.front().disposition == Disposition::kFake) {
+      step.event = Event::kFake;
+      break;
+    }
+    if (at == size) break;
+    if (size - at < kHeadBytes) {
+      step.event = Event::kNeedMore;
+      step.need = kHeadBytes;
+      break;
+    }
+    const MessageHead head = ReadHead(bytes.data() + at);
+    if (!head.valid(kReplyLengthMax)) {
+      step.event = Event::kBroken;
+      break;
+    }
+    const bool forward = ForwardNext();
+    if (started && forward != step.forward) break;
+    const uint32_t judge = BytesToJudge(head, !forward);
+    if (size - at < judge) {
+      step.event = Event::kNeedMore;
+      step.need = judge;
+      break;
+    }
+    const Bytes body = bytes.subspan(at + kHeadBytes, judge - kHeadBytes);
+    const Event event = OnMessage(head.type, body);
+    if (event == Event::kBroken) {
+      step.event = event;
+      break;
+    }
+    step.forward = forward;
+    started = true;
+    at += judge;
+    body_left_ = head.total_size() - judge;
+    body_forward_ = forward;
+    if (event != Event::kNone) {
+      step.event = event;
+      step.message = body;
+      break;
+    }
+  }
+  step.size = at;
+  return step;
+}
+
+ReplyStep::Event Replies::OnMessage(char type, Bytes body) {
+  if (owed_.empty() && !skipping_ && !IsAsynchronous(type) && type != backend::kErrorResponse) {
+    return Event::kBroken;  // an answer nobody asked for
+  }
+  switch (type) {
+    case backend::kDataRow:
+    case backend::kCopyData:
+    case backend::kNoticeResponse:
+    case backend::kNotificationResponse:
+    case backend::kCopyOutResponse:
+    case backend::kCopyDone:
+    case backend::kFunctionCallResponse:
+    case backend::kParameterDescription:
+      return Event::kNone;
+    case backend::kRowDescription:
+    case backend::kNoData:
+      Answered(Request::kDescribe);
+      return Event::kNone;
+    case backend::kCommandComplete:
+      if (in_copy_) CopyEnded();
+      Answered(Request::kExecute);
+      return Event::kNone;
+    case backend::kEmptyQueryResponse:
+    case backend::kPortalSuspended:
+      Answered(Request::kExecute);
+      return Event::kNone;
+    case backend::kParseComplete:
+      Answered(Request::kParse);
+      return Event::kNone;
+    case backend::kBindComplete:
+      Answered(Request::kBind);
+      return Event::kNone;
+    case backend::kCloseComplete:
+      Answered(Request::kClose);
+      return Event::kNone;
+    case backend::kCopyInResponse:
+    case backend::kCopyBothResponse:
+      in_copy_ = true;
+      return Event::kNone;
+    case backend::kParameterStatus:
+      return body.empty() ? Event::kNone : Event::kParameter;
+    case backend::kErrorResponse:
+      return OnError();
+    case backend::kReadyForQuery:
+      return OnReadyForQuery(body);
+    default:
+      return Event::kBroken;
+  }
+}
+
+ReplyStep::Event Replies::OnReadyForQuery(Bytes body) {
+  const char status = static_cast<char>(body[0]);
+  if (status != 'I' && status != 'T' && status != 'E') return Event::kBroken;
+  in_copy_ = false;
+  DropStaleMarks();
+  if (owed_.empty()) return Event::kBroken;
+  const ExpectedReply answered = owed_.front();
+  if (answered.request != Request::kSync && answered.request != Request::kQuery &&
+      answered.request != Request::kFunctionCall) {
+    return Event::kBroken;
+  }
+  owed_.Pop();
+  DropStaleMarks();
+  status_ = static_cast<TransactionStatus>(status);
+  error_forwarded_ = false;
+  if (answered.disposition == Disposition::kForward) {
+    ++queries_;
+    if (status_ == TransactionStatus::kIdle) ++transactions_;
+  }
+  return owed_.empty() ? Event::kReady : Event::kNone;
+}
+
+// In the simple protocol ReadyForQuery follows by itself; in the extended protocol the server now
+// passes over everything up to the next Sync, and what it passes over is not owed any more.
+ReplyStep::Event Replies::OnError() {
+  DropStaleMarks();
+  if (owed_.empty()) {  // an idle session was told to go: FATAL comes out of turn
+    error_forwarded_ = true;
+    return Event::kNone;
+  }
+  const ExpectedReply failed = owed_.front();
+  const bool ours = failed.disposition != Disposition::kForward;
+  error_forwarded_ = !ours;
+  if (in_copy_) {
+    in_copy_ = false;
+    if (failed.request == Request::kExecute) {
+      // Syncs before the end of COPY were ignored by the server; without an end mark the end has
+      // not been sent yet, and everything sent so far is gone.
+      bool ended = false;
+      while (!owed_.empty() && !ended) {
+        ended = owed_.front().request == Request::kCopyEnd;
+        owed_.Pop();
+      }
+    }
+  }
+  if (failed.request == Request::kExecute || failed.request == Request::kParse ||
+      failed.request == Request::kBind || failed.request == Request::kDescribe ||
+      failed.request == Request::kClose) {
+    while (!owed_.empty() && owed_.front().request != Request::kSync) owed_.Pop();
+    skipping_ = owed_.empty();
+  }
+  return ours ? Event::kInjectedError : Event::kNone;
+}
+
+// The front request has been answered, when it is of that kind: within a simple Query the same
+// messages answer nothing but a part of it.
+void Replies::Answered(Request request) {
+  DropStaleMarks();
+  if (!owed_.empty() && owed_.front().request == request) {
+    owed_.Pop();
+    DropStaleMarks();
+  }
+}
+
+// COPY FROM STDIN has succeeded: the mark of its end, and the Syncs before the mark, which the
+// server ignored inside COPY, are no longer owed. The front entry is the request that copied.
+void Replies::CopyEnded() {
+  in_copy_ = false;
+  uint32_t end = 1;
+  while (end < owed_.count() && owed_.at(end).request != Request::kCopyEnd) ++end;
+  if (end == owed_.count()) return;
+  const ExpectedReply copying = owed_.front();
+  for (uint32_t i = 0; i <= end; ++i) owed_.Pop();
+  owed_.PushFront(copying);
+}
+
+// A CopyDone or CopyFail that reached the front ended no COPY (the statement was none, or failed
+// first); the server passes it over.
+void Replies::DropStaleMarks() {
+  while (!owed_.empty() && owed_.front().request == Request::kCopyEnd) owed_.Pop();
+}
+
+void Replies::FakeSent() {
+  TRIREME_ASSERT(!owed_.empty() && owed_.front().disposition == Disposition::kFake);
+  owed_.Pop();
+}
+
+}  // namespace trireme

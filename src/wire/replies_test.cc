@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "wire/replies.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace trireme {
+namespace {
+
+using Event = ReplyStep::Event;
+using enum Request;
+
+std::string Message(char type, std::string_view body = "") {
+  std::string text(1, type);
+  const uint32_t length = static_cast<uint32_t>(body.size()) + 4;
+  for (int shift = 24; shift >= 0; shift -= 8) text += static_cast<char>(length >> shift);
+  return text.append(body);
+}
+std::string Ready(char status = 'I') { return Message('Z', std::string(1, status)); }
+
+// What comes of feeding `bytes` in chunks: forwarded bytes, and the events as letters in order
+// (R ready, P parameter, F fake, E injected error, B broken).
+struct Outcome {
+  std::string forwarded;
+  std::string events;
+};
+
+Outcome Feed(Replies& replies, std::string_view bytes, size_t chunk) {
+  Outcome outcome;
+  std::string held;
+  for (size_t at = 0; at < bytes.size() || at == 0; at += chunk) {
+    held.append(bytes.substr(at, chunk));
+    for (int guard = 0; guard < 1000; ++guard) {
+      const ReplyStep step = replies.Next(AsBytes(held));
+      if (step.forward) outcome.forwarded += held.substr(0, step.size);
+      held.erase(0, step.size);
+      if (step.event == Event::kReady) outcome.events += 'R';
+      if (step.event == Event::kParameter) outcome.events += 'P';
+      if (step.event == Event::kInjectedError) outcome.events += 'E';
+      if (step.event == Event::kFake) {
+        outcome.events += 'F';
+        replies.FakeSent();
+      }
+      if (step.event == Event::kBroken) {
+        outcome.events += 'B';
+        return outcome;
+      }
+      if (step.event == Event::kNeedMore) break;
+      if (step.event == Event::kNone && held.empty()) break;
+    }
+  }
+  return outcome;
+}
+
+// The same stream in one piece and in chunks of every small size must give the same.
+template <typename Prepare>
+Outcome FeedAllWays(Prepare prepare, const std::string& bytes) {
+  Replies whole;
+  prepare(whole);
+  const Outcome expected = Feed(whole, bytes, bytes.size() + 1);
+  for (size_t chunk = 1; chunk < bytes.size() && chunk < 40; ++chunk) {
+    Replies replies;
+    prepare(replies);
+    const Outcome got = Feed(replies, bytes, chunk);
+    EXPECT_EQ(got.forwarded, expected.forwarded) << "chunk " << chunk;
+    EXPECT_EQ(got.events, expected.events) << "chunk " << chunk;
+    EXPECT_EQ(replies.clean(), whole.clean()) << "chunk " << chunk;
+  }
+  return expected;
+}
+
+void ExpectAll(Replies& replies, std::initializer_list<Request> requests) {
+  for (Request request : requests) replies.Expect(request, Disposition::kForward);
+}
+
+const std::string kRows = Message('T', "xx") + Message('D', std::string(100, 'r')) +
+                          Message('D', "") + Message('C', std::string("SELECT 2", 9));
+
+TEST(Replies, PassesASimpleQueryWholeAndIsReadyAtItsEnd) {
+  const std::string bytes = kRows + Ready();
+  const Outcome outcome = FeedAllWays([](Replies& r) { ExpectAll(r, {kQuery}); }, bytes);
+  EXPECT_EQ(outcome.forwarded, bytes);
+  EXPECT_EQ(outcome.events, "R");
+}
+
+TEST(Replies, IsNotReadyWhileASecondReplyIsOwed) {
+  Replies replies;
+  ExpectAll(replies, {kQuery, kQuery});
+  EXPECT_EQ(Feed(replies, kRows + Ready(), 1000).events, "");
+  EXPECT_FALSE(replies.clean());
+  EXPECT_EQ(Feed(replies, kRows + Ready(), 1000).events, "R");
+  EXPECT_TRUE(replies.clean());
+}
+
+TEST(Replies, KnowsATransactionIsOpen) {
+  Replies replies;
+  ExpectAll(replies, {kQuery});
+  Feed(replies, Message('C', "BEGIN") + Ready('T'), 1000);
+  EXPECT_TRUE(replies.at_rest());
+  EXPECT_FALSE(replies.clean());
+  EXPECT_EQ(replies.status(), TransactionStatus::kInTransaction);
+}
+
+TEST(Replies, PopsEachExtendedRequestByItsOwnAnswer) {
+  const std::string bytes = Message('1') + Message('2') + Message('t', "0") + Message('T', "x") +
+                            Message('D', "row") + Message('s') + Message('3') + Ready();
+  const Outcome outcome = FeedAllWays(
+      [](Replies& r) {
+        ExpectAll(r, {kParse, kBind, kDescribe, kExecute, kClose, kSync});
+      },
+      bytes);
+  EXPECT_EQ(outcome.forwarded, bytes);
+  EXPECT_EQ(outcome.events, "R");
+}
+
+TEST(Replies, DropsWhatTheServerPassesOverAfterAnError) {
+  Replies replies;
+  ExpectAll(replies, {kParse, kBind, kExecute, kSync, kParse, kSync});
+  EXPECT_EQ(Feed(replies, Message('E', "SERROR") + Ready(), 1000).events, "");
+  EXPECT_EQ(replies.owed().count(), 2u);
+  EXPECT_EQ(Feed(replies, Message('1') + Ready(), 1000).events, "R");
+}
+
+TEST(Replies, IgnoresRequestsAfterAnErrorUntilTheSyncThatComesLater) {
+  Replies replies;
+  ExpectAll(replies, {kParse});
+  Feed(replies, Message('E', "SERROR"), 1000);
+  EXPECT_TRUE(replies.skipping());
+  ExpectAll(replies, {kBind, kExecute, kQuery});
+  EXPECT_TRUE(replies.owed().empty());
+  EXPECT_FALSE(replies.clean());
+  ExpectAll(replies, {kSync});
+  EXPECT_EQ(Feed(replies, Ready(), 1000).events, "R");
+  EXPECT_TRUE(replies.clean());
+}
+
+TEST(Replies, IsNotCleanBetweenAFlushAndTheSync) {
+  Replies replies;
+  ExpectAll(replies, {kParse, kBind, kExecute});
+  EXPECT_EQ(Feed(replies, Message('1') + Message('2') + Message('C', "x"), 1000).events, "");
+  EXPECT_TRUE(replies.at_rest());
+  EXPECT_TRUE(replies.needs_sync());
+  EXPECT_FALSE(replies.clean());
+}
+
+TEST(Replies, SwallowsWhatAnswersInjectedRequests) {
+  const std::string set =
+      Message('C', "SET") + Message('S', std::string("TimeZone\0UTC\0", 13)) + Ready();
+  const std::string bytes = set + kRows + Ready();
+  const Outcome outcome = FeedAllWays(
+      [](Replies& r) {
+        r.Expect(kQuery, Disposition::kSkip);
+        r.Expect(kQuery, Disposition::kForward);
+      },
+      bytes);
+  EXPECT_EQ(outcome.forwarded, kRows + Ready());
+  EXPECT_EQ(outcome.events, "PR");
+}
+
+TEST(Replies, TellsAnErrorToAnInjectedRequestApart) {
+  Replies replies;
+  replies.Expect(kQuery, Disposition::kSkip);
+  replies.Expect(kQuery, Disposition::kForward);
+  const Outcome outcome =
+      Feed(replies, Message('E', "SERROR") + Ready() + Message('I') + Ready(), 1000);
+  EXPECT_EQ(outcome.events, "ER");
+  EXPECT_EQ(outcome.forwarded, Message('I') + Ready());
+}
+
+TEST(Replies, AsksForAFakeAnswerAtItsExactPlace) {
+  Replies replies;
+  replies.Expect(kParse, Disposition::kFake);
+  ExpectAll(replies, {kBind, kExecute});
+  replies.Expect(kClose, Disposition::kFake);
+  ExpectAll(replies, {kSync});
+  EXPECT_EQ(Feed(replies, "", 1).events, "F");
+  EXPECT_EQ(Feed(replies, Message('2') + Message('C', "x"), 1000).events, "F");
+  EXPECT_EQ(Feed(replies, Ready(), 1000).events, "R");
+}
+
+TEST(Replies, DropsFakeAnswersThatAnErrorPassesOver) {
+  Replies replies;
+  ExpectAll(replies, {kBind});
+  replies.Expect(kParse, Disposition::kFake);
+  ExpectAll(replies, {kSync});
+  EXPECT_EQ(Feed(replies, Message('E', "S") + Ready(), 1000).events, "R");
+}
+
+// COPY FROM STDIN: the rules are in "COPY Operations" of the protocol chapter.
+struct CopyCase {
+  const char* name;
+  std::vector<Request> requests;
+  std::string replies;
+  uint32_t owed_after;
+};
+
+TEST(Replies, AccountsForCopy) {
+  const std::string in = Message('G', std::string("\0\0\0", 3));
+  const std::string done = Message('C', "COPY 1");
+  const std::string error = Message('E', "SERROR");
+  const CopyCase cases[] = {
+      {"simple", {kQuery, kCopyEnd}, in + done + Ready(), 0},
+      {"extended, Sync only after the end", {kExecute, kCopyEnd, kSync}, in + done + Ready(), 0},
+      {"Sync inside COPY is ignored by the server",
+       {kExecute, kSync, kCopyEnd, kSync},
+       in + done + Ready(),
+       0},
+      {"fails before the end was sent", {kExecute, kSync}, in + error, 0},
+      {"fails, the end and Sync were sent",
+       {kExecute, kSync, kCopyEnd, kSync},
+       in + error + Ready(),
+       0},
+      {"simple, fails before the end", {kQuery}, in + error + Ready(), 0},
+      {"simple, fails after the end was sent", {kQuery, kCopyEnd}, in + error + Ready(), 0},
+      {"the statement failed before it could copy", {kQuery, kCopyEnd}, error + Ready(), 0},
+      {"it was no COPY at all", {kExecute, kCopyEnd, kSync}, done + Ready(), 0},
+      {"a query behind it is still owed", {kQuery, kCopyEnd, kQuery}, in + done + Ready(), 1},
+  };
+  for (const CopyCase& test : cases) {
+    SCOPED_TRACE(test.name);
+    Replies replies;
+    for (Request request : test.requests) replies.Expect(request, Disposition::kForward);
+    const Outcome outcome = Feed(replies, test.replies, 1000);
+    EXPECT_EQ(outcome.forwarded, test.replies);
+    EXPECT_EQ(replies.owed().count(), test.owed_after);
+    EXPECT_FALSE(replies.in_copy());
+  }
+}
+
+TEST(Replies, IgnoresALateEndOfCopy) {
+  Replies replies;
+  replies.Expect(kCopyEnd, Disposition::kForward);
+  EXPECT_TRUE(replies.owed().empty());
+}
+
+TEST(Replies, PassesAsynchronousMessagesAnyTime) {
+  Replies replies;
+  const std::string bytes = Message('N', "notice") + Message('A', "notification") +
+                            Message('S', std::string("a\0b\0", 4)) + Message('E', "SFATAL");
+  const Outcome outcome = Feed(replies, bytes, 1000);
+  EXPECT_EQ(outcome.forwarded, bytes);
+  EXPECT_EQ(outcome.events, "P");
+  EXPECT_TRUE(replies.error_forwarded());
+}
+
+TEST(Replies, RefusesWhatIsNotTheProtocol) {
+  const std::string cases[] = {Message('D', "row nobody asked for"), Ready(), Message('?'),
+                               std::string("Z\0\0\0\1I", 6)};
+  for (const std::string& bytes : cases) {
+    Replies replies;
+    EXPECT_EQ(Feed(replies, bytes, 1000).events, "B") << bytes;
+  }
+}
+
+TEST(Replies, CountsQueriesAndTransactions) {
+  Replies replies;
+  ExpectAll(replies, {kQuery, kQuery, kQuery});
+  Feed(replies, Message('C') + Ready('T') + Message('C') + Ready('T') + Message('C') + Ready('I'),
+       1000);
+  EXPECT_EQ(replies.queries(), 3u);
+  EXPECT_EQ(replies.transactions(), 1u);
+}
+
+TEST(ExpectedReplies, GrowsAndKeepsOrder) {
+  ExpectedReplies owed;
+  for (int i = 0; i < 10; ++i) owed.Push({kQuery, Disposition::kForward});
+  for (int i = 0; i < 9; ++i) owed.Pop();
+  for (int i = 0; i < 100; ++i) {
+    owed.Push({i % 2 == 0 ? kParse : kSync, Disposition::kSkip});
+  }
+  EXPECT_EQ(owed.front().request, kQuery);
+  owed.Pop();
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(owed.front().request, i % 2 == 0 ? kParse : kSync);
+    EXPECT_EQ(owed.front().disposition, Disposition::kSkip);
+    owed.Pop();
+  }
+  EXPECT_TRUE(owed.empty());
+}
+
+}  // namespace
+}  // namespace trireme
