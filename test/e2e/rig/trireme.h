@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The daemon under test: configuration from TriremeOptions, an own directory and port, started by
+// the constructor, stopped by SIGTERM in Stop() or the destructor. Every stop checks what must hold
+// after any test: exit code 0, quiet sanitizers, and "resources at rest" in the log with no client,
+// server, buffer or operation left.
+//
+// The program is $TRIREME_BINARY. With TRIREME_E2E_AGAINST=pgbouncer the same tests drive Debian's
+// PgBouncer instead: the control group that tells a wrong test from a wrong pooler.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "connection.h"
+#include "postgres.h"
+#include "process.h"
+#include "raw_client.h"
+
+namespace trireme::e2e {
+
+using Json = nlohmann::json;
+
+struct TriremeOptions {
+  int cores = 2;
+  std::string auth = "trust";  // of clients, unless the user says otherwise
+  std::string mode = "transaction";
+  int size = 5;
+  Json pool = Json::object();   // merged into the one route's "pool"
+  Json patch = Json::object();  // JSON merge patch over the whole configuration
+  uint16_t server_port = 0;     // 0: the shared PostgreSQL
+  std::optional<rlim_t> files_max;
+  std::optional<Identity> as;
+};
+
+class Trireme {
+ public:
+  explicit Trireme(const TriremeOptions& options = {});
+  ~Trireme();
+
+  uint16_t port() const { return port_; }
+  const std::string& dir() const { return dir_.path(); }
+  Process& process() { return *process_; }
+  std::string Log() const { return ReadFile(log_file_); }
+
+  Target As(const std::string& user) const;
+  Target Console() const;
+  RawClient Raw() const;                                       // connected, not logged in
+  RawClient LoggedIn(const LoginRequest& request = {}) const;  // trust only
+
+  // SIGTERM, and all checks. Also for tests that ended the daemon themselves.
+  void Stop();
+  void CheckAfterExit(const ExitStatus& exit);
+  void ExpectExit(ExitStatus expected) { expected_exit_ = expected; }
+
+  // A console view as a list of rows, each a map from column name to text.
+  std::vector<std::map<std::string, std::string>> Show(const std::string& view) const;
+
+ private:
+  std::optional<Identity> identity_;
+  TempDir dir_;
+  uint16_t port_ = FreeTcpPort();
+  std::string log_file_;
+  ExitStatus expected_exit_{0, 0};
+  bool checked_ = false;
+  std::unique_ptr<Process> process_;
+};
+
+// The configuration of `options` as the daemon reads it.
+Json TriremeConfig(const TriremeOptions& options, uint16_t port);
+// The same for PgBouncer, as far as it has the notion. Returns the file to start it with.
+std::string WritePgbouncerConfig(const Json& config, const std::string& dir);
+
+bool AgainstPgbouncer();
+std::string TriremeProgram();  // throws when the environment does not name it
+
+// For what PgBouncer is known to do differently.
+#define SKIP_AGAINST_PGBOUNCER(why) \
+  if (::trireme::e2e::AgainstPgbouncer()) GTEST_SKIP() << "PgBouncer: " << why
+
+}  // namespace trireme::e2e
