@@ -14,9 +14,9 @@ die() {
   exit 1
 }
 
-# The comment that opens a script is its --help text: from the third line to the first that is no comment.
+# The comment that opens a script is its --help text: from the fourth line to the first that is no comment.
 print_help() {
-  sed -n '/^# SPDX/d; 2,/^[^#]/{s/^# \{0,1\}//p}' "$root/tools/${0##*/}"
+  sed -n "4,/^[^#]/{s/^# \{0,1\}//p}" "$root/tools/${0##*/}"
 }
 
 cpu_count() { nproc 2>/dev/null || echo 2; }

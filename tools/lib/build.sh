@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# The kinds of build, each in build/<kind>, with the daemon at build/<kind>/trireme. Sourced. Needs common.sh.
+
+build_kinds='release debug asan tsan clang'
+
+# Prints Meson's arguments for a kind, one a line.
+kind_arguments() {
+  case $1 in
+    release) printf '%s\n' --buildtype=release -Dtests=false ;;
+    debug) printf '%s\n' --buildtype=debug ;;
+    # -O1: a third of the run time of -O0 under sanitizers, and stacks still tell the truth.
+    asan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false ;;
+    tsan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=thread -Db_lundef=false -Dbench=false ;;
+    clang) printf '%s\n' --buildtype=debug -Doptimization=0 -Dbench=false ;;
+    *) return 1 ;;
+  esac
+}
+
+# Sets build/<kind> up, anew when its arguments or wolfSSL's version are no longer those it was set up with.
+configure_kind() {
+  local kind=$1 folder=build/$1 arguments stamp log compilers=(CC="${CC:-gcc}" CXX="${CXX:-g++}")
+  mapfile -t arguments < <(kind_arguments "$kind")
+  [ "$kind" != clang ] || compilers=(CC=clang CXX=clang++)
+  stamp="${compilers[*]} ${arguments[*]} wolfssl $(sed -n 's/^#define LIBWOLFSSL_VERSION_STRING //p' \
+    subprojects/wolfssl/wolfssl/version.h 2>/dev/null || true)"
+  if [ -f "$folder/build.ninja" ] && [ "$(cat "$folder/setup-arguments" 2>/dev/null)" = "$stamp" ]; then
+    return 0
+  fi
+  command -v meson >/dev/null && command -v ninja >/dev/null || die "meson or ninja is missing; run tools/setup"
+  step "setting up $folder"
+  rm -rf "$folder"
+  mkdir -p build
+  log=build/$kind-setup.log
+  if ! env "${compilers[@]}" meson setup "$folder" "${arguments[@]}" >"$log" 2>&1; then
+    tail -n 15 "$log" >&2
+    die "meson setup failed; the whole of it is in $log. Have you run tools/setup?"
+  fi
+  grep -i 'WARNING: TLS' "$log" >&2 || true
+  printf '%s\n' "$stamp" >"$folder/setup-arguments"
+}
+
+# build_kind KIND [NINJA-TARGET...]: everything of that kind when no target is named.
+build_kind() {
+  local kind=$1 folder=build/$1
+  shift
+  configure_kind "$kind"
+  # Ninja stays silent when there is nothing to do.
+  if ninja -C "$folder" -n "$@" | grep -q 'no work to do'; then
+    link_daemon "$kind"
+    return 0
+  fi
+  step "building $folder"
+  NINJA_STATUS='    [%f/%t] ' ninja -C "$folder" "$@" >&2 || return 1
+  link_daemon "$kind"
+}
+
+link_daemon() {
+  [ ! -x "build/$1/src/main/trireme" ] || ln -sfn src/main/trireme "build/$1/trireme"
+}
