@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=bash
 #
 # The kinds of build, each in build/<kind>, with the daemon at build/<kind>/trireme. Sourced. Needs common.sh.
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=bash
 #
 # What has to be installed, and how it gets there. Sourced. Needs common.sh.
 

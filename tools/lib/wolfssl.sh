@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=bash
 #
 # Puts wolfSSL's source into subprojects/wolfssl, from the archive that this machine's apt already uses, by apt's
 # own `source` command: the archive's signature covers the index and the index covers the tarball. Lists live in
@@ -18,10 +19,16 @@ wolfssl_version() {
   sed -n 's/^#define LIBWOLFSSL_VERSION_STRING "\(.*\)"$/\1/p' "$1/wolfssl/version.h" 2>/dev/null
 }
 
-# Prints the address of the Debian archive among this machine's configured sources.
+# Prints the address of the Debian archive among this machine's configured sources: as apt knows it, or, before the
+# first apt-get update, by the usual last part of such an address.
 debian_archive() {
-  apt-get indextargets --format '$(REPO_URI)|$(LABEL)' 'Created-By: Packages' 2>/dev/null |
-    awk -F'|' '$2 == "Debian" { print $1; exit }'
+  # shellcheck disable=SC2016  # the dollars are apt's
+  {
+    apt-get indextargets --format '$(REPO_URI)|$(LABEL)' 'Created-By: Packages' 2>/dev/null |
+      awk -F'|' '$2 == "Debian" { print $1 }'
+    sed '/^[[:space:]]*#/d' /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null |
+      grep -oE '[a-z+]+://[^[:space:]]+/debian/?([[:space:]]|$)' | tr -d '[:space:]'
+  } | sed -n 1p
 }
 
 # fetch_from_suite SUITE FOLDER APT-SOURCE-OPTION...: the package's source, as apt verified it, into FOLDER.
@@ -41,8 +48,8 @@ fetch_from_suite() {
     -o APT::Sandbox::User= -o Acquire::Languages=none
     -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o Acquire::Retries=2)
   (
-    cd "$folder/source"
-    timeout 180 apt-get "${options[@]}" -o APT::Update::Error-Mode=any update &&
+    cd "$folder/source" &&
+      timeout 180 apt-get "${options[@]}" -o APT::Update::Error-Mode=any update &&
       timeout 300 apt-get "${options[@]}" source "$@" wolfssl
   ) >"$folder/log" 2>&1
 }
