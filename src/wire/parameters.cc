@@ -5,7 +5,6 @@
 
 #include "wire/command.h"
 #include "wire/reader.h"
-#include "wire/replies.h"
 
 namespace trireme {
 namespace {
