@@ -1,13 +1,45 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// One pool on one core: idle servers, servers lent, waiters, and the decisions between them (ARCHITECTURE:
-// checkout here, from another core, by opening, or by waiting). What the cores share of a pool is its Board.
+// One pool on one core: idle servers, servers lent, waiters, and the decisions between them. What
+// the cores share of a pool is its Board (pool/board.h); everything here belongs to one core.
+//
+// Where does a server for the oldest waiter come from? Whatever comes first of
+//   1. the idle list of this core, hottest first,
+//   2. another core's idle list: kSteal, answered by kGrant or kDeny,
+//   3. a new connection, when all caps allow it,
+//   4. a return here, or a grant of a core where somebody returned one: we wait and say so.
+//
+// Callbacks record, the turn acts. Checkout serves at once only from the idle list, and only when
+// nobody has waited longer, here or elsewhere. Everything else happens in RunGrants() and
+// Publish(), which the turn calls once for each pool where something changed:
+//
+//   RunGrants   match waiters and idle servers by age; answer steals; grant to hungry cores
+//   Publish     seek servers for the rest (steal, open), write our line of the board
+//   LookAgain   after one fence for all pools: what did others publish meanwhile?
+//
+// Cost of a transaction that nobody else is waiting for: list moves here, one load of the hungry
+// set, and per turn (not per transaction) two stores to our own line and one fence.
+//
+// What must hold after RunGrants: no waiter while a server is idle. Always: the places this core
+// holds under the caps are exactly its servers plus its passports under way.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
 
-#include "pool/server.h"
+#include "auth/scram_keys.h"
+#include "base/intrusive_list.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "base/timer_wheel.h"
+#include "pool/board.h"
+#include "pool/passport.h"
+#include "pool/pool_settings.h"
+#include "pool/pooled_server.h"
 #include "pool/server_user.h"
+#include "pool/siblings.h"
 
 namespace trireme {
 
@@ -17,22 +49,229 @@ enum class AbandonReason : uint8_t {
   kProtocol,          // the server did not speak the protocol
 };
 
+// Why a server was closed: for the log and the counters.
+enum class CloseReason : uint8_t {
+  kIdleTimeout,
+  kLifetime,
+  kConnectFailed,
+  kServerEnded,  // it closed the connection, or the connection broke
+  kDirty,        // it spoke when it had nothing to say
+  kNotSettled,   // cancel, rollback or reset failed or took too long
+  kBrokenMidMessage,
+  kProtocol,
+  kEvicted,  // another pool needs the place
+  kShutdown,
+};
+const char* ToString(CloseReason reason);
+
+class PoolShard;
+
+// What a pool needs of its core. Pools is the real one.
+class PoolHost {
+ public:
+  virtual Time now() const = 0;
+  // A new server in kConnecting that has begun to connect; nullptr when no slot is left.
+  virtual PooledServer* OpenServer(PoolShard& pool) = 0;
+  // A server that came by mail, in kIdle; nullptr when no slot is left (the passport is untouched).
+  virtual PooledServer* AdoptServer(PoolShard& pool, ServerPassport& passport) = 0;
+  // Destroys it at the end of the turn.
+  virtual void FreeServer(PooledServer& server) = 0;
+  // Something changed: RunGrants and Publish are due at the end of this turn.
+  virtual void MarkChanged(PoolShard& pool) = 0;
+  // A place under the caps of `board` was released; other pools may want it.
+  virtual void OnPlaceReleased(Board& board) = 0;
+  // No place under the storage's cap, though the pool itself may grow: asks a pool that has an idle
+  // server there to close it.
+  virtual void WantPlace(Board& board) = 0;
+  virtual void OnServerOpened(const PooledServer& server) = 0;
+  virtual void OnServerClosing(const PooledServer& server, CloseReason reason) = 0;
+  virtual void OnConnectFailed(const PoolShard& pool, const PgError& error) = 0;
+
+ protected:
+  ~PoolHost() = default;
+};
+
+struct PoolContext {
+  PoolHost& host;
+  TimerWheel& timers;
+  Random& random;
+  Siblings& siblings;
+  SharingConfig sharing;
+};
+
 class PoolShard {
  public:
-  // Gives `waiter` a server at once (OnServer is called before this returns) or queues it.
-  // `user` receives what the server says while it is lent.
+  PoolShard(const PoolContext& context, Board& board, PoolSettings settings);
+  ~PoolShard();  // no servers, no waiters (asserted)
+  PoolShard(const PoolShard&) = delete;
+  PoolShard& operator=(const PoolShard&) = delete;
+
+  // Gives `waiter` a server at once (OnServer is called before this returns) or queues it; a
+  // refusal never comes before this returns. `user` receives what the server says while it is lent.
   void Checkout(Waiter& waiter, ServerUser& user);
-  // The waiter gives up.
+  // The waiter gives up; it is waiting().
   void Leave(Waiter& waiter);
 
-  // Lent → idle, to another waiter or to another core. The server is clean (asserted). In session mode the
-  // reset query runs first.
-  void Return(Server& server);
+  // Lent → idle, to another waiter or to another core, at the end of the turn. The server is clean
+  // (asserted by Server). In session mode the reset query runs first. The user is told nothing
+  // more.
+  void Return(PooledServer& server) { Return(server, settings_.mode); }
+  // For a user whose own mode differs from the route's.
+  void Return(PooledServer& server, PoolMode mode);
   // The user is gone or the server is unusable; the pool settles or closes it.
-  void Abandon(Server& server, AbandonReason reason);
+  void Abandon(PooledServer& server, AbandonReason reason);
 
-  // What servers of this pool report at login, once known on this core (nullptr before).
-  const ParameterSet* welcome() const;
+  // What servers of this pool report at login, once any core has seen one (nullptr before).
+  const ParameterSet* welcome() const { return board_.welcome(); }
+
+  // Keys of a client that logged in with SCRAM; used where the storage's verifier is the same.
+  void SetPassThrough(const ScramPassThrough& keys) { pass_through_ = keys; }
+  const std::optional<ScramPassThrough>& pass_through() const { return pass_through_; }
+
+  const PoolSettings& settings() const { return settings_; }
+  Board& board() { return board_; }
+  const Board& board() const { return board_; }
+
+  // --- the turn, through Pools ---
+  void OnMail(const PoolMail& mail);
+  void RunGrants();
+  void Publish();    // before FenceBoards()
+  void LookAgain();  // after it
+  // No new servers, idle ones are closed, waiters are refused; lent ones close when returned.
+  void Drain();
+  bool draining() const { return draining_; }
+
+  // --- servers report ---
+  void OnLogin(PooledServer& server, const ParameterSet& welcome);   // kLogin → kIdle
+  void OnLoginBegun(PooledServer& server);                           // kConnecting → kLogin
+  void OnConnectFailed(PooledServer& server, const PgError& error);  // kConnecting, kLogin
+  void OnClean(PooledServer& server);                                // kSettling → kIdle
+  // Any state but kConnecting, kLogin: begins to close it. The user of a lent server knows already.
+  void OnBroken(PooledServer& server, CloseReason reason);
+  void OnLeft(PooledServer& server, std::unique_ptr<ServerPassport> passport);  // kLeaving
+  void OnClosed(PooledServer& server);                                          // kClosing
+
+  struct Counters {
+    uint64_t checkouts = 0;
+    uint64_t waits = 0;  // checkouts that had to queue
+    uint64_t wait_ns = 0;
+    uint64_t refusals = 0;
+    uint64_t steals_asked = 0;
+    uint64_t steals_granted = 0;  // answers to us
+    uint64_t steals_denied = 0;
+    uint64_t steals_given = 0;  // our answers
+    uint64_t steals_refused = 0;
+    uint64_t grants_sent = 0;  // unasked
+    uint64_t grants_received = 0;
+    uint64_t nudges_received = 0;
+    uint64_t opened = 0;
+    uint64_t connect_failures = 0;
+    uint64_t closed = 0;
+    Counters& operator+=(const Counters& other);
+  };
+  const Counters& counters() const { return counters_; }
+
+  struct Counts {
+    uint32_t connecting = 0, login = 0, idle = 0, lent = 0, settling = 0, leaving = 0, closing = 0;
+    uint32_t waiting = 0;
+    Duration oldest_wait{0};
+  };
+  Counts counts() const;
+
+  // Every server of this core, in no order that means anything.
+  template <typename Visit>
+  void ForEachServer(Visit visit) {
+    for (ServerList& list : lists_) {
+      for (PooledServer* server = list.front(); server != nullptr;) {
+        PooledServer* next = list.next(*server);
+        visit(*server);
+        server = next;
+      }
+    }
+  }
+
+  ListNode changed_node;  // Pools' list of pools where something changed
+
+ private:
+  using State = PooledServer::State;
+  using ServerList = List<PooledServer, &PooledServer::pool_node_>;
+  using WaiterList = List<Waiter, &Waiter::node>;
+  static constexpr size_t kStates = 7;
+
+  ServerList& ListOf(State state) { return lists_[static_cast<size_t>(state)]; }
+  const ServerList& ListOf(State state) const { return lists_[static_cast<size_t>(state)]; }
+  ServerList& idle() { return ListOf(State::kIdle); }
+  void Move(PooledServer& server, State state);
+  void Changed() { context_.host.MarkChanged(*this); }
+
+  // pool.cc: checkout, return, closing
+  void Lend(PooledServer& server, Waiter& waiter);
+  void Park(PooledServer& server);
+  void Close(PooledServer& server, CloseReason reason);
+  void Refuse(Waiter& waiter, const PgError& error);
+  void RefuseAll(const PgError& error);
+  void RefuseWhereHopeless();
+  bool shared() const { return context_.sharing.policy == Sharing::kSteal && core_count_ > 1; }
+  bool retired(const PooledServer& server) const;
+
+  // sharing.cc: other cores
+  void GrantByAge();
+  void AnswerSteals();
+  bool GrantTo(uint32_t core);
+  void Leave(PooledServer& server, uint32_t core, bool solicited);
+  void OnLeaveFailed(uint32_t core, bool solicited);
+  void Seek();
+  uint32_t PromisedElsewhere() const;
+  void SeekSteals(uint32_t needed);
+  void SeekConnections(uint32_t needed);
+  uint32_t ChooseVictim();
+  bool TryReserve();
+  void ReleasePlace();
+  void Advertise();
+  void Adopt(const PoolMail& mail);
+  PoolMail Mail(PoolMail::Kind kind) const;
+
+  // aging.cc: timers
+  void ScheduleAging(Time at);
+  void OnAging();
+  void CloseAged();
+  void OnWaitTimeout();
+  void ScheduleWaitTimeout();
+  void OnRetry();
+  PgError WaitTimeoutError() const;
+
+  const PoolContext context_;
+  Board& board_;
+  const PoolSettings settings_;
+  const uint32_t self_;
+  const uint32_t core_count_;
+  bool draining_ = false;
+
+  WaiterList waiters_;  // oldest first
+  ServerList lists_[kStates];
+  std::optional<ScramPassThrough> pass_through_;
+
+  // Other cores.
+  std::vector<uint32_t> steal_requests_;  // cores to answer in RunGrants
+  std::vector<uint32_t> asked_;           // per core: steals we sent and have no answer to
+  uint32_t steals_pending_ = 0;           // sum of asked_
+  // wanted on our line + claims on their way to us == advertised_
+  uint32_t advertised_ = 0;
+  bool idle_bit_ = false;  // sticky: removed only after a steal was refused
+  bool hungry_bit_ = false;
+  bool refused_steal_ = false;
+  bool place_wanted_ = false;  // WantPlace was sent and nothing has come of it yet
+  uint32_t isolated_open_ = 0;
+
+  // Connecting.
+  Duration backoff_{0};
+  Time retry_at_{};
+  std::optional<PgError> connect_error_;  // of the last attempt, until one succeeds
+
+  Timer aging_timer_;
+  Timer wait_timer_;
+  Timer retry_timer_;
+  Counters counters_;
 };
 
 }  // namespace trireme

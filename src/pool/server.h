@@ -1,53 +1,128 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// One connection to PostgreSQL, from connect to close. It is owned by exactly one core at any time and lent to at
-// most one client.
+// One connection to PostgreSQL, from connect to close (states: pool/pooled_server.h). It is owned
+// by exactly one core at any time and lent to at most one client.
 //
-//   kConnecting ─▶ kLogin ─▶ kIdle ◀──────────── kSettling ◀─┐ Abandon (client gone), reset query
-//        │            │        │  ▲ Return           │       │
-//        │            │        ▼  │                  ▼       │
-//        │            │      kLent ──────────────────┼───────┘
-//        │            │        │  kIdle ─▶ kLeaving ─┼─▶ (passport mailed to another core)
-//        └────────────┴────────┴───────▶ kClosing ◀──┘
-//
-// What must hold: kLent ⇔ user() is set; kIdle ⇒ replies().clean() and the inbox is empty; a server that is not
-// provably clean is never lent again: it is settled or closed.
+// What must hold: kIdle ⇒ replies().clean() and the inbox is empty; a server that is not provably
+// clean is never lent again: it is settled or closed. Its place under the caps is released when the
+// connection is closed, and in an orderly close that is after PostgreSQL has ended its side, so
+// pg_stat_activity never shows more than the cap.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "base/timer_wheel.h"
 #include "net/inbox.h"
 #include "net/stream.h"
+#include "pool/cancel.h"
+#include "pool/passport.h"
+#include "pool/pooled_server.h"
+#include "pool/server_login.h"
 #include "pool/server_user.h"
 #include "wire/parameter_set.h"
 #include "wire/replies.h"
 
 namespace trireme {
 
-// What identifies a running backend to PostgreSQL's cancel protocol.
-struct BackendKey {
-  uint32_t process_id = 0;
-  std::string secret;  // 4 bytes in protocol 3.0, up to 256 in 3.2
-};
+class Pools;
 
-class Server : private StreamOwner {
+class Server final : public PooledServer, private StreamOwner {
  public:
-  enum class State : uint8_t { kConnecting, kLogin, kIdle, kLent, kSettling, kLeaving, kClosing };
+  Server(Pools& pools, uint64_t id);
+  Server(Pools& pools, ServerPassport& passport);
+  ~Server();  // closed or left
 
   // --- for the user it is lent to ---
-  Stream& stream();              // send requests here; push to replies() first
-  Replies& replies();            // what it owes
-  Inbox& inbox();                // received bytes the user has not consumed yet
-  ParameterSet& parameters();    // session parameters as this backend has them now
-  const ParameterSet& baseline() const;  // … as they were after login
-  const BackendKey& key() const;
-  const SocketAddress& address() const;  // the very host that runs the query: cancels go there
-  uint32_t process_id() const { return key().process_id; }
-  uint64_t id() const;           // for log lines; says nothing about the key
-  State state() const;
-  ServerUser* user() const;
-  PoolShard& pool() const;
+  Stream& stream() { return *stream_; }    // send requests here; push to replies() first
+  Replies& replies() { return replies_; }  // what it owes
+  Inbox& inbox() { return inbox_; }        // received bytes the user has not consumed yet
+  // Session parameters as this backend has them now, and as they were after login.
+  ParameterSet& parameters() { return parameters_; }
+  const ParameterSet& baseline() const { return baseline_; }
+  const BackendKey& key() const { return key_; }
+  const SocketAddress& address() const { return address_; }  // the very host that runs the query
+  uint32_t process_id() const { return key_.process_id; }
+  uint64_t id() const { return id_; }  // for log lines; says nothing about the key
+
+  // Cancels what runs on it now. The server is not lent to anyone else before the cancel has ended.
+  // `observer` may be nullptr.
+  void Cancel(CancelObserver* observer);
+
+  ServerCounters counters() const;
+
+ private:
+  friend class Pools;
+  friend class CancelConnection;
+
+  // What a cleaning is waiting for.
+  enum class Step : uint8_t {
+    kReplies,  // what the client's requests still owe
+    kRollback,
+    kReset,
+    kCancels,  // cancels on their way to us
+  };
+
+  // PooledServer
+  void Serve(Waiter& waiter) override;
+  bool held() const override { return cancels_ > 0; }
+  void BeginCleaning(Cleaning cleaning) override;
+  void BeginLeaving() override;
+  void BeginClose(CloseKind kind) override;
+
+  // StreamOwner
+  void OnReceive(Slice slice) override;
+  void OnEnd(int error) override;
+  void OnDrained() override;
+  void OnConnected(int error) override;
+  void OnDetached(int fd) override;
+  void OnClosed() override;
+
+  // server_connect.cc: to the first host that accepts
+  void BeginConnect();
+  void TryNextAddress();
+  void OnLookup(Result<std::vector<SocketAddress>> addresses);
+  void ConnectFailed(PgError error);
+  void BeginLogin();
+  void OnLoginBytes();
+  void OnKeys(const ScramKeys& keys);
+  void ActOn(const ServerLogin::Step& step);
+
+  // server.cc
+  void OnIdleBytes();
+  void OnSettlingBytes();
+  void NextStep();
+  void SendOwn(std::string_view sql, Step step);
+  void OnCancelEnded();
+  void OnTimeout();
+  void SendText(std::string_view text);
+
+  Pools& pools_;
+  const uint64_t id_;
+  std::optional<Stream> stream_;  // a new one for each address tried
+  Replies replies_;
+  Inbox inbox_;
+  ParameterSet parameters_;
+  ParameterSet baseline_;
+  BackendKey key_;
+  SocketAddress address_;
+  ServerCounters counters_;
+
+  std::unique_ptr<ServerLogin> login_;  // kLogin only
+  size_t host_index_ = 0;
+  std::vector<SocketAddress> addresses_;  // of that host, not tried yet
+  std::optional<PgError> connect_error_;
+
+  Cleaning cleaning_ = Cleaning::kWait;
+  Step step_ = Step::kReplies;
+  bool cancel_sent_ = false;
+  bool failed_ = false;  // our own request ended with an error
+  uint32_t cancels_ = 0;
+  Timer timer_;  // connect, cleaning or closing must end by then
 };
 
 }  // namespace trireme

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What one pool needs of the configuration, copied once when the pool is made on a core: a Target
+// lives no longer than its Config, a pool outlives reloads.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/config.h"
+#include "route/route.h"
+
+namespace trireme {
+
+struct PoolSettings {
+  std::string key;   // of the board: PoolKey::ToString()
+  std::string name;  // "database/user" at the storage, for texts people read
+  PoolMode mode = PoolMode::kTransaction;
+  PoolConfig pool;
+  StorageConfig storage;
+  std::string storage_user;
+  std::string storage_database;
+  Secret secret;
+  std::vector<std::pair<std::string, std::string>> startup_parameters;
+
+  static PoolSettings From(const Target& target);
+};
+
+}  // namespace trireme

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// All pools of one core, and the servers in them. The shard calls it in this order within a turn:
+//
+//   completions, mail (OnMail), timers   ── callbacks of sessions and servers record
+//   EndOfTurn()                          ── grants, steals, boards; frees what has closed
+//   Streams::Flush(), mail out, sleep    ── what EndOfTurn began leaves in the same turn
+//
+// has_work() after EndOfTurn() means: do not sleep, another turn is due.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "auth/client_auth.h"
+#include "base/intrusive_list.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/slab.h"
+#include "base/timer_wheel.h"
+#include "config/config.h"
+#include "net/stream.h"
+#include "pool/board.h"
+#include "pool/cancel.h"
+#include "pool/pool.h"
+#include "pool/server.h"
+#include "pool/siblings.h"
+#include "route/route.h"
+#include "wire/errors.h"
+
+namespace trireme {
+
+class Crew;
+
+// What the pools of one core are given; all of it outlives them.
+struct PoolsContext {
+  Streams& streams;
+  TimerWheel& timers;
+  Random& random;
+  Siblings& siblings;
+  Directory& directory;
+  Crew& crew;
+  AuthResources auth;
+  Logger& log;
+  const Config& config;
+};
+
+class Pools final : private PoolHost {
+ public:
+  explicit Pools(const PoolsContext& context);
+  ~Pools();  // at rest (asserted)
+  Pools(const Pools&) = delete;
+  Pools& operator=(const Pools&) = delete;
+
+  // The pool of this target on this core, made when it is the first time. An error (FATAL, 53400)
+  // when limits.pools_max is reached.
+  PgResult<PoolShard*> Find(const Target& target);
+
+  void OnMail(const PoolMail& mail);
+  void EndOfTurn();
+  bool has_work() const { return !changed_.empty() || !retries_.empty(); }
+
+  // No new servers, idle ones are closed, lent ones when they come back.
+  void Drain();
+  // Ends everything now: every server is closed, every waiter refused.
+  void Stop();
+  // Mail that will never be delivered (shutdown): closes what it carries, releases its place.
+  void Discard(const PoolMail& mail);
+
+  // At rest: none of them left.
+  struct Resources {
+    uint32_t pools = 0;
+    uint32_t servers = 0;  // slots in use, closing ones included
+    uint32_t cancels = 0;
+    uint32_t waiters = 0;
+    uint32_t jobs = 0;  // on the side threads
+  };
+  Resources resources() const;
+
+  // Sum over the pools of this core, for SHOW SHARDS.
+  PoolShard::Counters Totals() const;
+
+  // Pools in order of creation, which is the same in every run.
+  const std::vector<std::unique_ptr<PoolShard>>& pools() const { return pools_; }
+  template <typename Visit>
+  void ForEachServer(Visit visit) {
+    servers_.ForEach(visit);
+  }
+
+ private:
+  friend class CancelConnection;
+  friend class Server;
+
+  // PoolHost
+  Time now() const override { return context_.streams.ring().now(); }
+  PooledServer* OpenServer(PoolShard& pool) override;
+  PooledServer* AdoptServer(PoolShard& pool, ServerPassport& passport) override;
+  void FreeServer(PooledServer& server) override;
+  void MarkChanged(PoolShard& pool) override;
+  void OnPlaceReleased(Board& board) override;
+  void WantPlace(Board& board) override;
+  void OnServerOpened(const PooledServer& server) override;
+  void OnServerClosing(const PooledServer& server, CloseReason reason) override;
+  void OnConnectFailed(const PoolShard& pool, const PgError& error) override;
+
+  PoolShard* FindByBoard(const Board& board) const;
+  // For Server.
+  void BeginCancel(Server& server, CancelObserver* observer);
+  void OnCancelClosed(CancelConnection& cancel);
+  void RetryConnect(Server& server);  // at the end of the turn: its stream has closed
+  void LookUp(Server& server, const HostConfig& host);
+  void DeriveKeys(Server& server, const ScramKeyRequest& request);
+
+  static constexpr uint32_t kServersMax = 1 << 20;  // the caps are the limit that counts
+
+  const PoolsContext context_;
+  Slab<Server> servers_;
+  List<CancelConnection, &CancelConnection::node> cancels_;
+  std::vector<CancelConnection*> closed_cancels_;
+  std::vector<std::unique_ptr<PoolShard>> pools_;
+  absl::flat_hash_map<PoolKey, PoolShard*> by_key_;
+  std::vector<PoolShard*> by_board_;  // index: Board::index()
+  List<PoolShard, &PoolShard::changed_node> changed_;
+  std::vector<Server*> closed_;
+  std::vector<Handle> retries_;
+  uint64_t next_server_id_;
+  uint32_t jobs_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace trireme
