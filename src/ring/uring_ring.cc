@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The turn of a UringRing, and how operations become submission entries.
+#include "ring/uring_ring.h"
+
+#include <liburing.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "ring/errno_table.h"
+#include "ring/sockets.h"
+
+namespace trireme {
+namespace {
+
+// user_data that names no Op: smaller than any address.
+constexpr uint64_t kWake = 1;       // a sibling's MSG_RING
+constexpr uint64_t kOutside = 2;    // WakeFromOutside()
+constexpr uint64_t kUnwatched = 3;  // our own cancel or wake, when it had nothing to do
+constexpr uint64_t kInternalEnd = 8;
+
+uint64_t Name(Op& op) { return reinterpret_cast<uint64_t>(&op); }
+
+}  // namespace
+
+int UringRing::fd() const { return uring_->ring_fd; }
+
+// ---- begin ----
+
+uint32_t UringRing::Unsubmitted() const { return uring_->sq.sqe_tail - *uring_->sq.khead; }
+
+io_uring_sqe& UringRing::NextSqe() {
+  io_uring_sqe* sqe = io_uring_get_sqe(uring_.get());
+  if (sqe == nullptr) [[unlikely]] {
+    SubmitEarly();
+    sqe = io_uring_get_sqe(uring_.get());
+  }
+  return *sqe;
+}
+
+io_uring_sqe& UringRing::NextSqe(Op& op) {
+  io_uring_sqe& sqe = NextSqe();
+  ++op.in_flight;
+  ++in_flight_;
+  return sqe;
+}
+
+void UringRing::BeginAccept(Op& op, int listener_fd) {
+  io_uring_sqe& sqe = NextSqe(op);
+  io_uring_prep_multishot_accept(&sqe, listener_fd, nullptr, nullptr, SOCK_CLOEXEC);
+  sqe.user_data = Name(op);
+}
+
+void UringRing::BeginConnect(Op& op, int fd, const SocketAddress& address) {
+  io_uring_sqe& sqe = NextSqe(op);
+  io_uring_prep_connect(&sqe, fd, address.data(), address.size());
+  sqe.user_data = Name(op);
+}
+
+void UringRing::BeginReceive(Op& op, int fd) {
+  io_uring_sqe& sqe = NextSqe(op);
+  io_uring_prep_rw(IORING_OP_RECV, &sqe, fd, nullptr, 0, 0);
+  sqe.ioprio = IORING_RECV_MULTISHOT;
+  sqe.flags = IOSQE_BUFFER_SELECT;  // of group 0, the only one
+  sqe.user_data = Name(op);
+}
+
+// MSG_WAITALL: the kernel goes on by itself after a short send, so that a slow reader costs one
+// completion and not one for each window.
+void UringRing::BeginSend(Op& op, int fd, Bytes bytes) {
+  // The kernel's limit for one transfer is a little below 2 GiB; the rest is the next send.
+  constexpr size_t kSendBytesMax = size_t{1} << 30;
+  const size_t size = bytes.size() < kSendBytesMax ? bytes.size() : kSendBytesMax;
+  io_uring_sqe& sqe = NextSqe(op);
+  io_uring_prep_rw(IORING_OP_SEND, &sqe, fd, bytes.data(), static_cast<unsigned>(size), 0);
+  sqe.msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
+  sqe.user_data = Name(op);
+}
+
+void UringRing::BeginSendVector(Op& op, int fd, const msghdr& message) {
+  io_uring_sqe& sqe = NextSqe(op);
+  io_uring_prep_rw(IORING_OP_SENDMSG, &sqe, fd, &message, 1, 0);
+  sqe.msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
+  sqe.user_data = Name(op);
+}
+
+// The kernel handles entries in order, so this reaches only what was begun before, and an op that
+// is freed meanwhile is not mistaken for the next one at its address.
+void UringRing::Cancel(Op& op) {
+  if (op.in_flight == 0) return;
+  io_uring_sqe& sqe = NextSqe();
+  io_uring_prep_cancel64(&sqe, Name(op), IORING_ASYNC_CANCEL_ALL);
+  sqe.flags = IOSQE_CQE_SKIP_SUCCESS;
+  sqe.user_data = kUnwatched;
+}
+
+void UringRing::Wake(uint32_t ring_index) {
+  TRIREME_ASSERT(ring_index < siblings_.size());
+  io_uring_sqe& sqe = NextSqe();
+  io_uring_prep_msg_ring(&sqe, siblings_[ring_index], 0, kWake, 0);
+  // A failure is of no interest: a full queue over there is no sleeping one.
+  sqe.flags = IOSQE_CQE_SKIP_SUCCESS;
+  sqe.user_data = kUnwatched;
+  ++counters_.wakes_sent;
+}
+
+void UringRing::WakeFromOutside() {
+  const uint64_t one = 1;
+  // Fails only when 2^64 - 1 wakes are pending.
+  static_cast<void>(!write(outside_fd_, &one, sizeof one));
+}
+
+// The counter is never read: each write is an event of its own for a poll that stays armed.
+void UringRing::ArmOutside() {
+  io_uring_sqe& sqe = NextSqe();
+  io_uring_prep_poll_multishot(&sqe, outside_fd_, POLLIN);
+  sqe.user_data = kOutside;
+}
+
+// ---- turn ----
+
+uint32_t UringRing::SubmitAndReap(Time deadline) {
+  TRIREME_ASSERT(started_);
+  ++counters_.turns;
+  Publish();
+  Enter(deadline);
+  now_ = std::chrono::steady_clock::now();
+  return Reap();
+}
+
+void UringRing::Publish() {
+  if (published_ >= published_target_) return;
+  const uint32_t mask = options_.published_max - 1;
+  do {
+    Block* block = buffers_.TakeToPublish();
+    if (block == nullptr) break;
+    // Not io_uring_buf_ring_add: the kernel's tail shares memory with entry 0's last field.
+    io_uring_buf& entry = buffer_ring_->bufs[buffer_tail_ & mask];
+    entry.addr = reinterpret_cast<uint64_t>(block->data);
+    entry.len = block->size;
+    entry.bid = static_cast<uint16_t>(block->id);
+    ++buffer_tail_;
+    ++published_;
+  } while (published_ < published_target_);
+  io_uring_smp_store_release(&buffer_ring_->tail, buffer_tail_);
+}
+
+void UringRing::Enter(Time deadline) {
+  io_uring& uring = *uring_;
+  const uint32_t to_submit = Unsubmitted();
+  const bool wait = deadline > now_ && io_uring_cq_ready(&uring) == 0;
+  constexpr unsigned kWork = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+  if (!wait && to_submit == 0 && (IO_URING_READ_ONCE(*uring.sq.kflags) & kWork) == 0) return;
+
+  io_uring_smp_store_release(uring.sq.ktail, uring.sq.sqe_tail);
+  uring.sq.sqe_head = uring.sq.sqe_tail;
+  __kernel_timespec timeout;
+  io_uring_getevents_arg argument{.sigmask = 0, .sigmask_sz = _NSIG / 8, .pad = 0, .ts = 0};
+  if (wait && deadline != kNever) {
+    const int64_t nanoseconds = (deadline - now_).count();
+    timeout = {.tv_sec = nanoseconds / 1'000'000'000, .tv_nsec = nanoseconds % 1'000'000'000};
+    argument.ts = reinterpret_cast<uint64_t>(&timeout);
+  }
+  unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+  if (uring.enter_ring_fd != uring.ring_fd) flags |= IORING_ENTER_REGISTERED_RING;
+  const int result =
+      io_uring_enter2(static_cast<unsigned>(uring.enter_ring_fd), to_submit, wait ? 1 : 0, flags,
+                      reinterpret_cast<sigset_t*>(&argument), sizeof argument);
+  ++counters_.system_calls;
+  if (result < 0) [[unlikely]] {
+    EnterFailed(-result);
+  } else {
+    counters_.submitted += static_cast<uint32_t>(result);
+  }
+}
+
+// What was not submitted stays in the queue for the next turn.
+[[gnu::cold]] void UringRing::EnterFailed(int error) {
+  TRIREME_ASSERT(Classify(Operation::kEnter, error) == Verdict::kExpected);
+}
+
+[[gnu::cold]] void UringRing::SubmitEarly() {
+  io_uring& uring = *uring_;
+  const bool registered = uring.enter_ring_fd != uring.ring_fd;
+  // More than one attempt only when the kernel is out of memory for requests.
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    io_uring_smp_store_release(uring.sq.ktail, uring.sq.sqe_tail);
+    uring.sq.sqe_head = uring.sq.sqe_tail;
+    const int result = io_uring_enter(static_cast<unsigned>(uring.enter_ring_fd), Unsubmitted(), 0,
+                                      registered ? IORING_ENTER_REGISTERED_RING : 0, nullptr);
+    ++counters_.system_calls;
+    if (result < 0) EnterFailed(-result);
+    if (result > 0) counters_.submitted += static_cast<uint32_t>(result);
+    if (io_uring_sq_space_left(&uring) > 0) return;
+    std::this_thread::yield();
+  }
+  TRIREME_UNREACHABLE();
+}
+
+uint32_t UringRing::Reap() {
+  io_uring_cq& queue = uring_->cq;
+  unsigned head = *queue.khead;
+  const unsigned tail = io_uring_smp_load_acquire(queue.ktail);
+  const uint32_t count = tail - head;
+  while (head != tail) {
+    const io_uring_cqe entry = queue.cqes[head & queue.ring_mask];
+    // The place is given back before the handler runs: what it submits early needs it.
+    io_uring_smp_store_release(queue.khead, ++head);
+    if (entry.user_data >= kInternalEnd) [[likely]] {
+      Complete(entry);
+    } else {
+      CompleteInternal(entry);
+    }
+  }
+  counters_.completed += count;
+  if ((IO_URING_READ_ONCE(*uring_->sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0) [[unlikely]] {
+    CheckOverflow();
+  }
+  return count;
+}
+
+inline Slice UringRing::TakeFilled(const io_uring_cqe& entry) {
+  Block* block = buffers_.ById(entry.flags >> IORING_CQE_BUFFER_SHIFT);
+  --published_;
+  if (entry.res > 0) [[likely]] {
+    return buffers_.Filled(block, static_cast<uint32_t>(entry.res));
+  }
+  buffers_.ReturnUnused(block);
+  return {};
+}
+
+inline void UringRing::Complete(const io_uring_cqe& entry) {
+  Op& op = *reinterpret_cast<Op*>(entry.user_data);
+  const bool more = (entry.flags & IORING_CQE_F_MORE) != 0;
+  if (!more) {
+    --op.in_flight;
+    --in_flight_;
+  }
+  if ((entry.flags & IORING_CQE_F_BUFFER) != 0) {
+    Completion completion{.result = entry.res, .more = more, .slice = TakeFilled(entry)};
+    op.handler(op, completion);
+    return;
+  }
+  if (entry.res == -ENOBUFS) [[unlikely]] {
+    ++counters_.no_buffers;
+    published_target_ = std::min(published_target_ * 2, options_.published_max);
+  }
+  Completion completion{.result = entry.res, .more = more, .slice = {}};
+  op.handler(op, completion);
+}
+
+void UringRing::CompleteInternal(const io_uring_cqe& entry) {
+  if (entry.user_data == kUnwatched) return;
+  ++counters_.wakes_received;
+  const bool armed = (entry.flags & IORING_CQE_F_MORE) != 0;
+  if (entry.user_data == kOutside && !armed) ArmOutside();
+}
+
+// The kernel keeps what did not fit and ends multishots; they are armed again. Lost completions
+// would be the end: somebody would wait for one forever.
+[[gnu::cold]] void UringRing::CheckOverflow() {
+  ++counters_.overflows;
+  TRIREME_ASSERT(IO_URING_READ_ONCE(*uring_->cq.koverflow) == 0);
+}
+
+// ---- at once ----
+
+Result<int> UringRing::Listen(const SocketAddress& address, const ListenOptions& options) {
+  return ListenOn(address, options);
+}
+Result<int> UringRing::Open(int family) { return OpenSocket(family); }
+void UringRing::SetOptions(int fd, const SocketOptions& options) { SetSocketOptions(fd, options); }
+SocketAddress UringRing::PeerAddress(int fd) { return PeerAddressOf(fd); }
+SocketAddress UringRing::LocalAddress(int fd) { return LocalAddressOf(fd); }
+
+void UringRing::Shutdown(int fd, int how) {
+  ++counters_.system_calls;
+  // ENOTCONN: the peer was faster.
+  static_cast<void>(shutdown(fd, how));
+}
+
+void UringRing::Close(int fd) {
+  ++counters_.system_calls;
+  // EINTR: the fd is gone all the same on Linux.
+  const int result = close(fd);
+  TRIREME_ASSERT(result == 0 || errno != EBADF);
+}
+
+}  // namespace trireme
