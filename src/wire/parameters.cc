@@ -171,9 +171,9 @@ std::optional<std::string_view> ParseCommandComplete(Bytes body) {
   return tag;
 }
 
-std::optional<BackendKey> ParseBackendKeyData(Bytes body) {
+std::optional<BackendKeyView> ParseBackendKeyData(Bytes body) {
   MessageReader reader(body);
-  BackendKey key;
+  BackendKeyView key;
   key.process_id = reader.Int32();
   key.key = reader.TakeRest();
   if (!reader.ok() || key.key.size() < kCancelKeyBytesMin || key.key.size() > kCancelKeyBytesMax) {

@@ -65,11 +65,11 @@ std::optional<ParameterView> ParseParameterStatus(Bytes body);
 std::optional<TransactionStatus> ParseReadyForQuery(Bytes body);
 std::optional<std::string_view> ParseCommandComplete(Bytes body);
 
-struct BackendKey {
+struct BackendKeyView {
   uint32_t process_id = 0;
   Bytes key;  // 4 to 256 bytes
 };
-std::optional<BackendKey> ParseBackendKeyData(Bytes body);
+std::optional<BackendKeyView> ParseBackendKeyData(Bytes body);
 
 struct AuthenticationRequest {
   AuthenticationCode code = AuthenticationCode::kOk;  // may be a value we do not know

@@ -128,7 +128,7 @@ TEST(ServerMessages, AreReadWhole) {
   EXPECT_EQ(ParseReadyForQuery(AsBytes("T")), TransactionStatus::kInTransaction);
   EXPECT_EQ(ParseCommandComplete(AsBytes("DISCARD ALL\0"s)), "DISCARD ALL");
   const std::string key_body = "\0\0\x01\0secret"s;
-  const std::optional<BackendKey> key = ParseBackendKeyData(AsBytes(key_body));
+  const std::optional<BackendKeyView> key = ParseBackendKeyData(AsBytes(key_body));
   ASSERT_TRUE(key);
   EXPECT_EQ(key->process_id, 256u);
   EXPECT_EQ(AsText(key->key), "secret");
