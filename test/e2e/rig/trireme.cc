@@ -92,7 +92,26 @@ Json TriremeConfig(const TriremeOptions& options, uint16_t port) {
       {"timeouts", {{"shutdown", "10s"}}},
   };
   config.merge_patch(options.patch);
+  for (Json listener : options.more_listeners) {
+    listener["port"] = port;
+    config["listen"].push_back(listener);
+  }
   return config;
+}
+
+Message FirstErrorOf(RawClient client, const LoginRequest& request) {
+  std::vector<Message> answer = client.TryLogin(request);
+  if (!answer.empty() && answer.back().type == 'Z') {
+    if (client.socket().TrySend(Query("SELECT 1"))) {
+      while (std::optional<Message> message = client.NextMessage()) {
+        answer.push_back(*message);
+        if (message->type == 'Z') break;
+      }
+    }
+  }
+  const Message* error = FindType(answer, 'E');
+  if (error == nullptr) throw RigError("no error, but: " + Types(answer));
+  return *error;
 }
 
 Trireme::Trireme(const TriremeOptions& options)

@@ -9,6 +9,8 @@
 // PgBouncer instead: the control group that tells a wrong test from a wrong pooler.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -27,9 +29,10 @@ struct TriremeOptions {
   std::string auth = "trust";  // of clients, unless the user says otherwise
   std::string mode = "transaction";
   int size = 5;
-  Json pool = Json::object();   // merged into the one route's "pool"
-  Json patch = Json::object();  // JSON merge patch over the whole configuration
-  uint16_t server_port = 0;     // 0: the shared PostgreSQL
+  Json pool = Json::object();           // merged into the one route's "pool"
+  Json patch = Json::object();          // JSON merge patch over the whole configuration
+  Json more_listeners = Json::array();  // get the daemon's port
+  uint16_t server_port = 0;             // 0: the shared PostgreSQL
   std::optional<rlim_t> files_max;
   std::optional<Identity> as;
 };
@@ -66,6 +69,19 @@ class Trireme {
   bool checked_ = false;
   std::unique_ptr<Process> process_;
 };
+
+// Where behaviour could depend on the number of cores. More shards than CPUs is a supported thing.
+class OnShards : public ::testing::TestWithParam<int> {
+ protected:
+  TriremeOptions Options() const { return {.cores = GetParam()}; }
+};
+#define ON_1_2_4_SHARDS(suite)                                        \
+  INSTANTIATE_TEST_SUITE_P(Shards, suite, ::testing::Values(1, 2, 4), \
+                           ::testing::PrintToStringParamName())
+
+// The first error a client meets from its startup packet on: at login, or answering its first
+// query. Throws when there is none.
+Message FirstErrorOf(RawClient client, const LoginRequest& request = {});
 
 // The configuration of `options` as the daemon reads it.
 Json TriremeConfig(const TriremeOptions& options, uint16_t port);
