@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What the clients of one core that name the same database and user have in common: their words, their pool, and
+// their counters. Clients point here, so that an idle one stores neither names nor statistics.
+//
+// Owned by Clients; lives as long as the core. Bounded by limits.pools_max.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "config/config.h"
+
+namespace trireme {
+
+class PoolShard;
+
+struct AccountCounters {
+  uint64_t logins = 0;
+  uint64_t transactions = 0;
+  uint64_t queries = 0;        // ReadyForQuery seen by clients
+  uint64_t assignments = 0;    // servers lent
+  uint64_t bytes_received = 0;  // from clients
+  uint64_t bytes_sent = 0;      // to clients
+  uint64_t transaction_ns = 0;
+  uint64_t query_ns = 0;
+  uint64_t wait_ns = 0;
+  uint64_t parses = 0;
+  uint64_t binds = 0;
+};
+
+struct Account {
+  std::string database;  // as clients name them
+  std::string user;
+  PoolMode mode = PoolMode::kTransaction;
+  PoolShard* pool = nullptr;
+  uint32_t route_index = 0;
+  uint32_t user_index = 0;
+  uint32_t clients = 0;  // logged in on this core
+  AccountCounters counters;
+};
+
+}  // namespace trireme

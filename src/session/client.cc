@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "session/client.h"
+
+#include <utility>
+
+#include "auth/crypto.h"
+#include "base/assert.h"
+#include "session/clients.h"
+#include "session/console_session.h"
+#include "session/login.h"
+#include "wire/writer.h"
+
+namespace trireme {
+
+Client::Client(Clients& clients, uint64_t id)
+    : clients_(clients),
+      stream_(clients.streams(), *this),
+      id_(id),
+      timer_([](void* owner) { static_cast<Client*>(owner)->OnTimer(); }, this) {}
+
+Client::~Client() {
+  TRIREME_ASSERT(state_ == State::kClosed && server_ == nullptr && !waiting());
+  clients_.timers().Cancel(timer_);
+}
+
+void Client::Begin(Arrival arrival) {
+  listener_index_ = static_cast<uint16_t>(arrival.listener_index);
+  connected_at_ = idle_since_ = clients_.now();
+  login_ = std::make_unique<Login>(*this, clients_);
+  const Duration limit = clients_.config().timeouts.client_login;
+  if (limit > 0s) clients_.timers().Schedule(timer_, connected_at_ + limit);
+  stream_.Adopt(arrival.fd);
+}
+
+// We may be inside a call of it: it dies at the end of the turn.
+void Client::DropLogin() {
+  if (login_ == nullptr) return;
+  login_->Cancel();
+  clients_.Bury(std::move(login_));
+}
+
+void Client::EnterPool(WishRef wish) {
+  wish_ = std::move(wish);
+  idle_since_ = clients_.now();
+  clients_.timers().Cancel(timer_);
+  DropLogin();
+  state_ = State::kIdle;
+  if (draining_) return CloseWith(clients_.ShutdownError(), "shutdown");
+  ArmIdleTimer();
+  if (clients_.config().log.connections) {
+    clients_.log().Info("client logged in", {{"client", id_},
+                                             {"user", account_->user},
+                                             {"database", account_->database},
+                                             {"address", stream_.PeerAddress().Text()}});
+  }
+  if (!inbox_.empty()) PumpRequests();
+}
+
+void Client::BeginConsole(ConsoleRole role, std::string_view user) {
+  clients_.timers().Cancel(timer_);
+  DropLogin();
+  state_ = State::kConsole;
+  console_ = std::make_unique<ConsoleSession>(*this, clients_, role, user);
+  console_->Begin();
+}
+
+// --- bytes and ends ---
+
+void Client::OnReceive(Slice slice) {
+  inbox_.Push(std::move(slice));
+  switch (state_) {
+    case State::kLogin:
+      login_->OnBytes();
+      return;
+    case State::kConsole:
+      console_->OnBytes();
+      return;
+    case State::kWaiting:
+      if (clients_.streams().buffers().scarce()) inbox_.MoveToHeap(clients_.streams().buffers());
+      UpdateReceiving();
+      return;
+    case State::kIdle:
+    case State::kLinked:
+      PumpRequests();
+      return;
+    case State::kClosing:
+    case State::kClosed:
+      inbox_.Clear();
+      return;
+  }
+}
+
+void Client::OnEnd(int error) {
+  peer_done_ = true;
+  if (error != 0) {
+    Close("client connection broke", Farewell::kDrop);
+  } else {
+    OnPeerGone();
+  }
+}
+
+// The client sends no more. It may have gone, or only closed its sending side and still read: what it asked for
+// before is answered if that takes no longer than timeouts.half_close; nobody waits in the queue for it.
+void Client::OnPeerGone() {
+  switch (state_) {
+    case State::kLinked:
+      PumpRequests();  // closes when nothing is owed
+      if (state_ == State::kLinked) {
+        clients_.timers().Schedule(timer_, clients_.now() + clients_.config().timeouts.half_close);
+      }
+      return;
+    case State::kConsole:
+      Close("client closed its connection", Farewell::kFlush);
+      return;
+    case State::kIdle:
+      if (stream_.clogged()) return;  // OnDrained goes on with its requests
+      Close("client closed its connection", Farewell::kFlush);
+      return;
+    case State::kLogin:
+    case State::kWaiting:
+      Close("client closed its connection", Farewell::kDrop);
+      return;
+    case State::kClosing:
+    case State::kClosed:
+      return;
+  }
+}
+
+void Client::OnConnected(int) { TRIREME_UNREACHABLE(); }  // clients come to us
+void Client::OnDetached(int) { TRIREME_UNREACHABLE(); }   // and stay on their core
+
+void Client::OnRefused(const PgError& error) {
+  TRIREME_ASSERT(state_ == State::kWaiting);
+  state_ = State::kIdle;
+  CloseWith(error, "no server");
+}
+
+void Client::OnServerEnd(int error) {
+  const bool told = server_->replies().error_forwarded();
+  const bool mid_reply = server_->replies().mid_message();
+  clients_.log().Warning("server connection ended while in use",
+                         {{"client", id_}, {"server", server_->id()}, {"errno", error}});
+  server_ = nullptr;
+  state_ = State::kIdle;
+  if (told || mid_reply) {  // the server's own words were the last, or no words fit here
+    Close("server connection ended", Farewell::kFlush);
+    return;
+  }
+  CloseWith({.severity = severity::kFatal,
+             .sqlstate = sqlstate::kConnectionFailure,
+             .message = "server closed the connection unexpectedly",
+             .detail = "This probably means the server terminated abnormally before or while "
+                       "processing the request."},
+            "server connection ended");
+}
+
+// --- ending ---
+
+void Client::CloseWith(const PgError& error, std::string_view reason) {
+  if (state_ == State::kClosing || state_ == State::kClosed) return;
+  std::string text;
+  MessageWriter(text).ErrorResponse(error);
+  SendText(text);
+  if (clients_.config().log.disconnections) {
+    clients_.log().Info("client error", {{"client", id_},
+                                         {"severity", error.severity},
+                                         {"sqlstate", error.sqlstate},
+                                         {"text", error.message}});
+  }
+  Close(reason, Farewell::kFlush);
+}
+
+void Client::Close(std::string_view reason, Farewell farewell) {
+  if (state_ == State::kClosing || state_ == State::kClosed) return;
+  LetGoOfServer();
+  clients_.OnClientClosing(*this, reason);
+  state_ = State::kClosing;
+  DropLogin();
+  if (console_ != nullptr) clients_.Bury(std::move(console_));
+  inbox_.Clear();
+  clients_.timers().Cancel(timer_);
+  if (farewell == Farewell::kFlush) {
+    stream_.Close();
+  } else {
+    stream_.Abort();
+  }
+}
+
+// The queue, or the server: clean goes back, anything else is the pool's to settle.
+void Client::LetGoOfServer() {
+  if (state_ == State::kWaiting) account_->pool->Leave(*this);
+  if (state_ != State::kLinked) return;
+  Server& server = *std::exchange(server_, nullptr);
+  state_ = State::kIdle;
+  if (server.stream().receive_paused()) server.stream().ResumeReceive();
+  if (requests_.mid_forward()) {
+    account_->pool->Abandon(server, AbandonReason::kBrokenMidMessage);
+  } else if (server.replies().clean() && server.inbox().empty()) {
+    account_->pool->Return(server, account_->mode);
+  } else {
+    account_->pool->Abandon(server, AbandonReason::kClientGone);
+  }
+}
+
+void Client::OnClosed() {
+  TRIREME_ASSERT(state_ == State::kClosing);
+  state_ = State::kClosed;
+  clients_.Bury(*this);
+}
+
+void Client::End(const PgError& error) { CloseWith(error, "ended"); }
+
+void Client::Drain() {
+  draining_ = true;
+  switch (state_) {
+    case State::kLogin:
+    case State::kIdle:
+    case State::kWaiting:
+      CloseWith(clients_.ShutdownError(), "shutdown");
+      return;
+    case State::kLinked:
+      ReturnIfFree();
+      return;
+    case State::kConsole:  // whoever watches the shutdown may go on watching
+    case State::kClosing:
+    case State::kClosed:
+      return;
+  }
+}
+
+// --- timers ---
+
+void Client::ArmIdleTimer() {
+  const Duration limit = clients_.config().timeouts.client_idle;
+  if (limit > 0s) clients_.timers().Schedule(timer_, idle_since_ + limit);
+}
+
+void Client::OnTimer() {
+  const Time now = clients_.now();
+  if (state_ == State::kLogin) {
+    CloseWith({.severity = severity::kFatal,
+               .sqlstate = sqlstate::kProtocolViolation,
+               .message = "login was not finished within timeouts.client_login"},
+              "login timeout");
+    return;
+  }
+  if (peer_done_) {
+    Close("client closed its connection with a query running", Farewell::kDrop);
+    return;
+  }
+  const bool at_rest = state_ == State::kIdle || (state_ == State::kLinked &&
+                                                  server_->replies().clean());
+  if (at_rest && now >= idle_since_ + clients_.config().timeouts.client_idle) {
+    CloseWith({.severity = severity::kFatal,
+               .sqlstate = sqlstate::kIdleSessionTimeout,
+               .message = "terminating connection due to timeouts.client_idle"},
+              "idle timeout");
+    return;
+  }
+  // Busy, or was busy since: look again when the idle time could be over.
+  if (!at_rest) idle_since_ = now;
+  ArmIdleTimer();
+}
+
+// --- cancel ---
+
+bool Client::ProvesKey(Bytes secret) const {
+  if (account_ == nullptr) return false;
+  if (cancel_secret_long_ != nullptr) {
+    return ConstantTimeEqual(secret, {cancel_secret_long_.get(), kLongCancelSecretBytes});
+  }
+  std::byte expected[4];
+  StoreBig32(expected, cancel_secret_);
+  return ConstantTimeEqual(secret, expected);
+}
+
+bool Client::CancelRequest(CancelObserver* observer) {
+  if (state_ == State::kLinked && !server_->replies().owed().empty()) {
+    server_->Cancel(observer);
+    return observer != nullptr;
+  }
+  if (state_ != State::kWaiting) return false;  // idle: nothing to cancel, as in PostgreSQL
+  account_->pool->Leave(*this);
+  state_ = State::kIdle;
+  const auto ready = requests_.PassOver(ReadHead(inbox_.Front().data()));
+  std::string text;
+  MessageWriter writer(text);
+  writer.ErrorResponse({.sqlstate = sqlstate::kQueryCanceled,
+                        .message = "canceling statement due to user request",
+                        .detail = "It was still waiting for a server connection."});
+  if (ready == Requests::ReadyIsOwed::kNow) writer.ReadyForQuery(TransactionStatus::kIdle);
+  SendText(text);
+  PumpRequests();
+  return false;
+}
+
+}  // namespace trireme

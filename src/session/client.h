@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// One client connection, from accept to close.
+//
+//   kLogin ─▶ kIdle ◀─────────────┐ returned (transaction over, nothing owed)
+//     │         │ a request       │
+//     │         ▼                 │
+//     │       kWaiting ─▶ kLinked ┘        session mode stays kLinked until the end
+//     │         │            │
+//     └─▶ kConsole ──┬───────┴──▶ kClosing ─▶ kClosed (freed at the end of the turn)
+//
+// What must hold: a server is held exactly in kLinked; the waiter is queued exactly in kWaiting; bytes the
+// client sent are in the inbox, on the server's stream, or gone on, each once.
+//
+// client.cc is the life cycle, relay.cc the passage of requests and replies, login.cc how a client gets in.
+// An idle client is this object and nothing else: no buffer, no names, no timer but one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "admin/console.h"
+#include "base/timer_wheel.h"
+#include "net/inbox.h"
+#include "net/stream.h"
+#include "pool/server.h"
+#include "pool/server_user.h"
+#include "session/account.h"
+#include "session/requests.h"
+#include "session/wishes.h"
+#include "wire/errors.h"
+
+namespace trireme {
+
+inline constexpr size_t kLongCancelSecretBytes = 32;
+
+class Clients;
+class ConsoleSession;
+class Login;
+
+class Client final : private StreamOwner, private Waiter, private ServerUser {
+ public:
+  enum class State : uint8_t { kLogin, kConsole, kIdle, kWaiting, kLinked, kClosing, kClosed };
+
+  // `fd` was accepted on the listener with that index.
+  struct Arrival {
+    int fd;
+    uint32_t listener_index;
+  };
+  Client(Clients& clients, uint64_t id);
+  ~Client();
+
+  void Begin(Arrival arrival);
+
+  State state() const { return state_; }
+  uint64_t id() const { return id_; }  // for log lines and the console; says nothing about the key
+  const Account* account() const { return account_; }
+  const Server* server() const { return server_; }
+  const Stream& stream() const { return stream_; }
+  const WishRef& wish() const { return wish_; }
+  Time connected_at() const { return connected_at_; }
+  Time request_since() const { return request_since_; }
+  bool console() const { return state_ == State::kConsole; }
+  uint32_t listener_index() const { return listener_index_; }
+
+  // A cancel request that names this client; checks the secret in constant time.
+  bool ProvesKey(Bytes secret) const;
+  // Cancels what the client waits for or runs; `observer` (may be nullptr) hears when it is delivered, at once
+  // when there is nothing to deliver. True: it will hear.
+  bool CancelRequest(CancelObserver* observer);
+
+  // Shutdown: ends now when the client is between transactions, else when its transaction is over.
+  void Drain();
+  // Ends with this error, whatever it does.
+  void End(const PgError& error);
+
+ private:
+  friend class ConsoleSession;
+  friend class Login;
+
+  // Why the connection ends, for the log.
+  enum class Farewell : uint8_t { kFlush, kDrop };
+
+  // StreamOwner
+  void OnReceive(Slice slice) override;
+  void OnEnd(int error) override;
+  void OnDrained() override;
+  void OnConnected(int error) override;
+  void OnDetached(int fd) override;
+  void OnClosed() override;
+  // Waiter
+  void OnServer(Server& server) override;
+  void OnRefused(const PgError& error) override;
+  // ServerUser
+  void OnServerReceive(Slice slice) override;
+  void OnServerEnd(int error) override;
+  void OnServerDrained() override;
+
+  // The login has succeeded.
+  void EnterPool(WishRef wish);
+  void BeginConsole(ConsoleRole role, std::string_view user);
+  void DropLogin();
+
+  // relay.cc
+  void PumpRequests();
+  bool ActOnRequest(const RequestStep& step);
+  void RefuseRequest(const PgError& error);
+  void AnswerRefusal();
+  void BeginWait();
+  void Link(Server& server);
+  void PumpReplies();
+  bool ActOnReplies(ReplyStep::Event event);
+  void OnReady();
+  void OnParameter(Bytes body);
+  void ReturnIfFree();
+  bool may_return() const;
+  bool pinned() const;
+  void UpdateReceiving();
+  void SendText(std::string_view text);
+
+  // client.cc
+  void Close(std::string_view reason, Farewell farewell);
+  void CloseWith(const PgError& error, std::string_view reason);
+  void LetGoOfServer();
+  void OnPeerGone();
+  void OnTimer();
+  void ArmIdleTimer();
+
+  Clients& clients_;
+  Stream stream_;
+  Inbox inbox_;
+  Requests requests_;
+  State state_ = State::kLogin;
+  bool pumping_ = false;      // PumpRequests is on the stack
+  bool draining_ = false;     // end after this transaction
+  bool peer_done_ = false;    // the client will send no more
+  uint8_t refusal_ = 0;       // what RefuseRequest put into the queue of replies
+  uint16_t listener_index_ = 0;
+  const uint64_t id_;
+  Server* server_ = nullptr;
+  Account* account_ = nullptr;
+  WishRef wish_;
+  std::unique_ptr<ParameterSet> before_changes_;  // the server's, while our SETs are under way
+  uint64_t satisfied_hash_ = 0;  // server parameters that fulfil the wish, as found last time
+  uint32_t cancel_secret_ = 0;
+  std::unique_ptr<std::byte[]> cancel_secret_long_;  // 32 bytes, protocol 3.2
+  std::unique_ptr<Login> login_;             // kLogin only
+  std::unique_ptr<ConsoleSession> console_;  // kConsole only
+  Time connected_at_{};
+  Time request_since_{};      // the query at hand, or the wait for a server
+  Time transaction_since_{};
+  Time idle_since_{};
+  Timer timer_;  // login, idle, half-close: whichever the state needs
+};
+
+}  // namespace trireme

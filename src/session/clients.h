@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// All clients of one core: their slots, what they share, how many there may be, and cancel requests, which find
+// their client from any core.
+//
+// The shard calls OnAccept for a new connection, OnMail for what comes from other cores, and EndOfTurn to free what
+// has closed.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "auth/client_auth.h"
+#include "base/log.h"
+#include "base/slab.h"
+#include "base/timer_wheel.h"
+#include "config/config.h"
+#include "net/stream.h"
+#include "pool/pools.h"
+#include "session/account.h"
+#include "session/cancel_key.h"
+#include "session/client.h"
+#include "session/console_session.h"
+#include "session/login.h"
+#include "session/requests.h"
+#include "session/wishes.h"
+
+namespace trireme {
+
+// Client connections counted over all cores; exact at every instant. Touched at login and at the end only.
+class ClientCounts {
+ public:
+  ClientCounts(size_t route_count, size_t user_count);
+
+  // A slot under `limit` (0 = no limit), or false.
+  [[nodiscard]] static bool TryAdd(std::atomic<uint32_t>& count, uint32_t limit);
+  static void Remove(std::atomic<uint32_t>& count);
+
+  std::atomic<uint32_t>& total() { return total_; }
+  std::atomic<uint32_t>& of_route(size_t index) { return routes_[index]; }
+  std::atomic<uint32_t>& of_user(size_t index) { return users_[index]; }
+
+ private:
+  std::atomic<uint32_t> total_{0};
+  const std::unique_ptr<std::atomic<uint32_t>[]> routes_;
+  const std::unique_ptr<std::atomic<uint32_t>[]> users_;
+};
+
+// A cancel request on its way to the core of its client and back; owned by whoever holds it.
+struct CancelMail {
+  uint32_t from_core;
+  Handle requester;  // a slot of from_core's Clients: the connection that asked
+  uint32_t process_id;
+  bool done = false;  // on its way back
+  std::vector<std::byte> secret;
+};
+
+// How clients of different cores reach each other; shard/mail implements it.
+class ClientSiblings {
+ public:
+  virtual uint32_t count() const = 0;
+  virtual void Send(uint32_t core, std::unique_ptr<CancelMail> mail) = 0;
+
+ protected:
+  ~ClientSiblings() = default;
+};
+
+// What the clients of one core are given; all of it outlives them.
+struct ClientsContext {
+  const Config& config;
+  Streams& streams;
+  TimerWheel& timers;
+  Pools& pools;
+  Crew& crew;
+  Logger& log;
+  AuthResources auth;
+  CancelIds cancel_ids;
+  ClientCounts& counts;
+  ClientSiblings& siblings;
+  ConsoleHost& console;
+  uint32_t core;
+};
+
+class Clients {
+ public:
+  explicit Clients(const ClientsContext& context);
+  ~Clients();  // at rest (asserted)
+  Clients(const Clients&) = delete;
+  Clients& operator=(const Clients&) = delete;
+
+  void OnAccept(Client::Arrival arrival);
+  void OnMail(std::unique_ptr<CancelMail> mail);
+  void EndOfTurn();
+
+  // Ends clients as they come between transactions; new ones are refused.
+  void Drain();
+  // Ends all clients now.
+  void EndAll();
+
+  uint32_t count() const { return clients_.count(); }
+  bool at_rest() const { return clients_.count() == 0 && jobs_ == 0 && cancels_.empty(); }
+  template <typename Visit>
+  void ForEach(Visit visit) {
+    clients_.ForEach(visit);
+  }
+  // Accounts in order of creation.
+  const std::vector<std::unique_ptr<Account>>& accounts() const { return accounts_; }
+
+  // --- for Client, Login and ConsoleSession ---
+  const Config& config() const { return context_.config; }
+  Streams& streams() { return context_.streams; }
+  TimerWheel& timers() { return context_.timers; }
+  Pools& pools() { return context_.pools; }
+  Logger& log() { return context_.log; }
+  AuthResources auth() { return context_.auth; }
+  ConsoleHost& console() { return context_.console; }
+  Wishes& wishes() { return wishes_; }
+  Time now() const { return context_.streams.ring().now(); }
+  const Requests::Limits& request_limits() const { return request_limits_; }
+  uint32_t backlog_bytes_max() const { return context_.config.limits.backlog_bytes_max; }
+  PgError ShutdownError() const;
+
+  Handle HandleOf(const Client& client) const { return clients_.HandleOf(&client); }
+  Client* Find(Handle handle) { return clients_.Find(handle); }
+
+  // The account for this route and user, made when it is the first client of its kind here.
+  PgResult<Account*> FindAccount(const Target& target, ClientNames names);
+  // The place of a new client under all limits; an error (53300) when there is none.
+  std::optional<PgError> Admit(Client& client, Account& account);
+  uint32_t CancelIdOf(const Client& client) const;
+  // A CancelRequest arrived on the connection of `requester`, which stays open until it is delivered.
+  void RouteCancel(Client& requester, uint32_t process_id, Bytes secret);
+  // Derives keys on a side thread; the login of `client` hears if it is still there.
+  void DeriveKeys(const Client& client, const ScramKeyRequest& request);
+
+  void OnClientClosing(Client& client, std::string_view reason);
+  void Bury(Client& client) { closed_.push_back(&client); }
+  void Bury(std::unique_ptr<Login> login);
+  void Bury(std::unique_ptr<ConsoleSession> console);
+
+ private:
+  class Cancel;
+  struct KeyJob;
+
+  void Deliver(std::unique_ptr<CancelMail> mail);
+  void OnCancelDelivered(Cancel& cancel);
+  void Finish(std::unique_ptr<CancelMail> mail);
+  void OnKeysDerived(KeyJob& job);
+
+  const ClientsContext context_;
+  const Requests::Limits request_limits_;
+  Slab<Client> clients_;
+  Wishes wishes_;
+  std::vector<std::unique_ptr<Account>> accounts_;
+  absl::flat_hash_map<std::pair<std::string, std::string>, Account*> by_name_;
+  std::vector<Client*> closed_;
+  std::vector<std::unique_ptr<Login>> closed_logins_;
+  std::vector<std::unique_ptr<ConsoleSession>> closed_consoles_;
+  std::vector<std::unique_ptr<Cancel>> cancels_;  // being delivered by servers of this core
+  std::vector<std::unique_ptr<Cancel>> delivered_;
+  uint64_t next_id_ = 1;
+  uint32_t jobs_ = 0;
+  bool draining_ = false;
+};
+
+}  // namespace trireme

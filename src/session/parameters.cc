@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "session/parameters.h"
+
+#include "wire/parameters.h"
+
+namespace trireme {
+namespace {
+
+bool MayBeSet(const std::string& name) {
+  const ReportedParameter* reported = FindReportedParameter(name);
+  return reported == nullptr || reported->settable;
+}
+
+}  // namespace
+
+std::string ParameterChanges(const ParameterComparison& comparison) {
+  std::string sql;
+  for (const ParameterSet::Entry& wanted : comparison.wish.entries()) {
+    const std::string* has = comparison.has.Find(wanted.name);
+    if (has != nullptr && *has == wanted.value) continue;
+    if (!AppendSet(sql, {wanted.name, wanted.value})) {
+      // No list where the server wants one: let the server say so, in its own words.
+      sql += "SET ";
+      AppendIdentifier(sql, wanted.name);
+      sql += " TO ";
+      AppendLiteral(sql, wanted.value);
+      sql += ';';
+    }
+  }
+  for (const ParameterSet::Entry& entry : comparison.has.entries()) {
+    if (comparison.wish.Find(entry.name) != nullptr || !MayBeSet(entry.name)) continue;
+    const std::string* before = comparison.baseline.Find(entry.name);
+    if (before == nullptr) {
+      AppendReset(sql, entry.name);
+    } else if (*before != entry.value) {
+      if (!AppendSet(sql, {entry.name, *before})) AppendReset(sql, entry.name);
+    }
+  }
+  return sql;
+}
+
+void ApplyChanges(const ParameterSet& wish, const ParameterSet& baseline, ParameterSet& has) {
+  const std::vector<ParameterSet::Entry> before = has.entries();
+  for (const ParameterSet::Entry& entry : before) {
+    if (wish.Find(entry.name) != nullptr || !MayBeSet(entry.name)) continue;
+    const std::string* value = baseline.Find(entry.name);
+    if (value == nullptr) {
+      has.Remove(entry.name);
+    } else {
+      has.Set(entry.name, *value);
+    }
+  }
+  for (const ParameterSet::Entry& entry : wish.entries()) has.Set(entry.name, entry.value);
+}
+
+}  // namespace trireme

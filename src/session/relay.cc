@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What may pass, and who owes whom a reply. Requests go from the client's inbox to the server's stream, replies
+// from the server's inbox to the client's stream, as slices of the buffers they came in.
+//
+//   client ──▶ inbox_ ──▶ Requests::Next ──▶ server stream          (PumpRequests)
+//   client ◀── stream_ ◀── Replies::Next ◀── server inbox           (PumpReplies)
+//
+// What must hold:
+//  * A request is counted in Replies before its bytes are sent.
+//  * What we prepend (parameters) leaves in the same send as the client's first message.
+//  * The server goes back at the ReadyForQuery after which nothing is owed and no transaction is open, even
+//    when the client is slow to read: what is owed to the client stays in the client's stream.
+//  * Back-pressure: a clogged server stops requests, a clogged client stops replies (and new requests); each
+//    side resumes when the other has drained. Neither can stop both, so there is no deadlock.
+#include <string>
+
+#include "base/assert.h"
+#include "session/client.h"
+#include "session/clients.h"
+#include "session/parameters.h"
+#include "wire/messages.h"
+#include "wire/parameters.h"
+#include "wire/writer.h"
+
+namespace trireme {
+namespace {
+
+enum Refusal : uint8_t { kNone, kNamedParse, kStaleUnnamed };
+
+PgError ErrorOf(uint8_t refusal) {
+  if (refusal == kNamedParse) {
+    return {.sqlstate = sqlstate::kFeatureNotSupported,
+            .message = "named prepared statements are not supported in this pool mode",
+            .detail = "The server connection changes between transactions.",
+            .hint = "Use unnamed statements, or set the route's pool.mode to \"session\"."};
+  }
+  return {.sqlstate = sqlstate::kInvalidSqlStatementName,
+          .message = "unnamed prepared statement does not exist",
+          .detail = "It was prepared in an earlier transaction, on another server connection.",
+          .hint = "Send Parse and Bind in one transaction, or use session mode."};
+}
+
+}  // namespace
+
+bool Client::pinned() const { return account_->mode == PoolMode::kSession; }
+
+// --- requests ---
+
+void Client::PumpRequests() {
+  if (pumping_ || state_ == State::kWaiting) return;
+  pumping_ = true;
+  while ((state_ == State::kIdle || state_ == State::kLinked) && !inbox_.empty()) {
+    if (stream_.clogged()) break;                                // until OnDrained
+    if (server_ != nullptr && server_->stream().clogged()) break;  // until OnServerDrained
+    const Requests::Context context{server_ != nullptr ? &server_->replies() : nullptr, pinned(),
+                                    clients_.request_limits()};
+    const RequestStep step = requests_.Next(inbox_.Front(), context);
+    if (step.size > 0) {
+      if (step.forward) {
+        server_->stream().Send(inbox_.TakeFront(step.size));
+      } else {
+        inbox_.DropFront(step.size);
+      }
+    }
+    if (!ActOnRequest(step)) break;
+  }
+  pumping_ = false;
+  if (state_ == State::kLinked) ReturnIfFree();
+  UpdateReceiving();
+}
+
+// False: nothing more can be done with the inbox now.
+bool Client::ActOnRequest(const RequestStep& step) {
+  using Event = RequestStep::Event;
+  switch (step.event) {
+    case Event::kNone:
+      return true;
+    case Event::kNeedMore:
+      if (inbox_.size() < step.need) return false;
+      inbox_.Join(step.need, clients_.streams().buffers());
+      return true;
+    case Event::kNeedsServer:
+      BeginWait();
+      return state_ == State::kLinked;
+    case Event::kTooMuchOwed:
+      return false;  // PumpReplies comes back
+    case Event::kTerminate:
+      Close("client closed the session", Farewell::kFlush);
+      return false;
+    case Event::kSyncAlone: {
+      std::string text;
+      MessageWriter(text).ReadyForQuery(TransactionStatus::kIdle);
+      SendText(text);
+      return true;
+    }
+    case Event::kNamedParse:
+    case Event::kStaleUnnamed:
+      refusal_ = step.event == Event::kNamedParse ? kNamedParse : kStaleUnnamed;
+      AnswerRefusal();
+      return true;
+    case Event::kBroken:
+      CloseWith({.severity = severity::kFatal,
+                 .sqlstate = sqlstate::kProtocolViolation,
+                 .message = "invalid frontend message type or length (type " +
+                            std::to_string(static_cast<uint8_t>(requests_.broken_type())) + ")"},
+                "protocol violation");
+      return false;
+  }
+  TRIREME_UNREACHABLE();
+}
+
+// The message at the front of the inbox is refused. With a server lent, the error takes its place in the
+// queue of replies; what the server still answers comes before it.
+void Client::AnswerRefusal() {
+  requests_.PassOver(ReadHead(inbox_.Front().data()));
+  if (server_ == nullptr) {
+    RefuseRequest(ErrorOf(refusal_));
+    return;
+  }
+  server_->replies().Expect(Request::kParse, Disposition::kFake);
+  PumpReplies();
+}
+
+void Client::RefuseRequest(const PgError& error) {
+  std::string text;
+  MessageWriter(text).ErrorResponse(error);
+  SendText(text);
+}
+
+void Client::BeginWait() {
+  TRIREME_ASSERT(state_ == State::kIdle);
+  state_ = State::kWaiting;
+  request_since_ = clients_.now();
+  account_->pool->Checkout(*this, *this);
+}
+
+void Client::OnServer(Server& server) {
+  TRIREME_ASSERT(state_ == State::kWaiting && server_ == nullptr);
+  Link(server);
+  if (!pumping_) PumpRequests();
+}
+
+// The server is ours: bring its parameters to what the client wants, ahead of the client's first message.
+void Client::Link(Server& server) {
+  server_ = &server;
+  state_ = State::kLinked;
+  ++account_->counters.assignments;
+  account_->counters.wait_ns += (clients_.now() - request_since_).count();
+  request_since_ = transaction_since_ = clients_.now();
+  if (server.parameters().hash() == satisfied_hash_) return;
+  const std::string sql =
+      ParameterChanges({.wish = *wish_, .has = server.parameters(), .baseline = server.baseline()});
+  if (sql.empty()) {
+    satisfied_hash_ = server.parameters().hash();
+    return;
+  }
+  before_changes_ = std::make_unique<ParameterSet>(server.parameters());
+  std::string message;
+  MessageWriter(message).Query(sql);
+  server.replies().Expect(Request::kQuery, Disposition::kSkip);
+  server.stream().SendCopy(AsBytes(message));
+  ApplyChanges(*wish_, server.baseline(), server.parameters());
+}
+
+// --- replies ---
+
+void Client::OnServerReceive(Slice slice) {
+  server_->inbox().Push(std::move(slice));
+  PumpReplies();
+}
+
+void Client::PumpReplies() {
+  while (state_ == State::kLinked) {
+    Inbox& inbox = server_->inbox();
+    const ReplyStep step = server_->replies().Next(inbox.Front());
+    // `message` points into the inbox: read it before its bytes move on.
+    if (step.event == ReplyStep::Event::kParameter) OnParameter(step.message);
+    if (step.event == ReplyStep::Event::kInjectedError) {
+      PgError error = ParseErrorBody(step.message);
+      server_->parameters() = *before_changes_;  // the changes were one transaction, now undone
+      error.severity = severity::kFatal;
+      CloseWith(error, "a session parameter was refused by the server");
+      return;
+    }
+    uint32_t forward = step.forward ? step.size : 0;
+    const bool refuse_transaction = step.event == ReplyStep::Event::kReady &&
+                                    account_->mode == PoolMode::kStatement &&
+                                    server_->replies().status() != TransactionStatus::kIdle;
+    if (refuse_transaction) forward -= kHeadBytes + 1;  // ReadyForQuery gives way to the error
+    if (forward > 0) stream_.Send(inbox.TakeFront(forward));
+    if (step.size > forward) inbox.DropFront(step.size - forward);
+    if (refuse_transaction) {
+      CloseWith({.severity = severity::kFatal,
+                 .sqlstate = sqlstate::kFeatureNotSupported,
+                 .message = "transaction blocks are not allowed in statement pooling mode",
+                 .hint = "Set the route's pool.mode to \"transaction\" or \"session\"."},
+                "transaction in statement mode");
+      return;
+    }
+    if (step.event == ReplyStep::Event::kNeedMore) {
+      if (inbox.size() < step.need) break;
+      inbox.Join(step.need, clients_.streams().buffers());
+      continue;
+    }
+    if (!ActOnReplies(step.event)) return;
+    if (inbox.empty() && step.event != ReplyStep::Event::kFake) break;
+  }
+  if (state_ != State::kLinked) return;
+  if (stream_.clogged() && !server_->stream().receive_paused()) server_->stream().PauseReceive();
+  ReturnIfFree();
+  if (!inbox_.empty()) PumpRequests();  // some waited for replies to be given, or for the next server
+}
+
+// False: the server is gone, or the client is.
+bool Client::ActOnReplies(ReplyStep::Event event) {
+  using Event = ReplyStep::Event;
+  switch (event) {
+    case Event::kNone:
+    case Event::kParameter:
+    case Event::kNeedMore:
+    case Event::kInjectedError:
+      return true;
+    case Event::kFake:
+      RefuseRequest(ErrorOf(refusal_));
+      server_->replies().FakeSent();
+      return true;
+    case Event::kReady:
+      OnReady();
+      return true;
+    case Event::kBroken:
+      clients_.log().Error("server broke the protocol",
+                           {{"client", id_}, {"server", server_->id()}});
+      account_->pool->Abandon(*std::exchange(server_, nullptr), AbandonReason::kProtocol);
+      state_ = State::kIdle;
+      CloseWith({.severity = severity::kFatal,
+                 .sqlstate = sqlstate::kProtocolViolation,
+                 .message = "the server sent a message that is not part of the protocol"},
+                "server broke the protocol");
+      return false;
+  }
+  TRIREME_UNREACHABLE();
+}
+
+// Nothing is owed: statistics. Whether the server's stay is over, ReturnIfFree decides.
+void Client::OnReady() {
+  const Time now = clients_.now();
+  AccountCounters& counters = account_->counters;
+  ++counters.queries;
+  counters.query_ns += (now - request_since_).count();
+  if (server_->replies().status() == TransactionStatus::kIdle) {
+    ++counters.transactions;
+    counters.transaction_ns += (now - transaction_since_).count();
+    transaction_since_ = now;
+  }
+  request_since_ = idle_since_ = now;
+  before_changes_.reset();
+}
+
+// What the server reports is what the client has now: the client asked for it, by SQL or at login.
+void Client::OnParameter(Bytes body) {
+  const std::optional<ParameterView> parameter = ParseParameterStatus(body);
+  if (!parameter) return;
+  server_->parameters().Set(parameter->name, parameter->value);
+  const ReportedParameter* reported = FindReportedParameter(parameter->name);
+  if (reported == nullptr || !reported->settable) return;
+  ParameterSet wish = *wish_;
+  if (wish.Set(parameter->name, parameter->value)) {
+    wish_ = clients_.wishes().Intern(std::move(wish));
+    satisfied_hash_ = 0;
+  }
+}
+
+bool Client::may_return() const {
+  return !pinned() && server_->replies().clean() && !requests_.mid_forward() &&
+         server_->inbox().empty();
+}
+
+void Client::ReturnIfFree() {
+  if (state_ != State::kLinked || !server_->replies().at_rest()) return;
+  if (peer_done_ && !stream_.clogged()) {  // nothing owed, and nothing more will be asked
+    Close("client closed its connection", Farewell::kFlush);
+    return;
+  }
+  const bool between_transactions = server_->replies().clean() && !requests_.mid_forward();
+  if (may_return()) {
+    if (server_->stream().receive_paused()) server_->stream().ResumeReceive();
+    requests_.OnServerReturned();
+    Server& server = *std::exchange(server_, nullptr);
+    state_ = State::kIdle;
+    account_->pool->Return(server, account_->mode);
+  }
+  if (between_transactions && draining_) CloseWith(clients_.ShutdownError(), "shutdown");
+}
+
+// --- flow ---
+
+void Client::OnDrained() {
+  if (server_ != nullptr && server_->stream().receive_paused()) server_->stream().ResumeReceive();
+  if (state_ == State::kIdle || state_ == State::kLinked) PumpRequests();
+}
+
+void Client::OnServerDrained() { PumpRequests(); }
+
+// A client may be ahead of its server by so much; beyond that its bytes stay in its own socket.
+void Client::UpdateReceiving() {
+  if (!stream_.open() || peer_done_) return;
+  const bool full = inbox_.size() >= clients_.backlog_bytes_max();
+  if (full && !stream_.receive_paused()) stream_.PauseReceive();
+  if (!full && stream_.receive_paused()) stream_.ResumeReceive();
+}
+
+void Client::SendText(std::string_view text) { stream_.SendCopy(AsBytes(text)); }
+
+}  // namespace trireme

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// The client's side of the conversation, message by message: what may go to the server, what it will answer
+// (pushed to Replies before the bytes are sent), and what the pooler must say no to.
+//
+//   bytes from the client ──▶ Next() ──▶ { size, forward, event } ──▶ the relay sends or drops `size` bytes
+//
+// Without a server (an idle client of a transaction pool) messages that need none are judged alone; the first
+// that does reports kNeedsServer and is not consumed.
+//
+// What must hold: steps cover the bytes once and in order; nothing is forwarded that is not accounted for; a
+// message is judged before its first byte is forwarded.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "wire/framer.h"
+#include "wire/replies.h"
+
+namespace trireme {
+
+struct RequestStep {
+  enum class Event : uint8_t {
+    kNone,          // the run ended: call again when bytes are left
+    kNeedMore,      // a head is split: call again with `need` contiguous bytes
+    kNeedsServer,   // the next message wants a server and there is none
+    kTooMuchOwed,   // the server owes as many replies as it may: go on when it has answered
+    kTerminate,     // the client says goodbye; nothing after it counts
+    kSyncAlone,     // a Sync was consumed that no server needs to see: answer ReadyForQuery
+    kNamedParse,    // refused: a named prepared statement while servers change between transactions
+    kStaleUnnamed,  // refused: the unnamed statement was made on a server that has been given back
+    kBroken,        // not the protocol, see broken_type()
+  };
+  uint32_t size = 0;
+  bool forward = false;
+  Event event = Event::kNone;
+  uint32_t need = 0;
+};
+
+class Requests {
+ public:
+  struct Limits {
+    uint32_t message_bytes_max;
+    uint32_t expected_replies_max;
+  };
+
+  // `replies` is the server's, or nullptr when no server is lent. `pinned` = the client keeps its server
+  // for the whole session, so that statements may be left on it.
+  struct Context {
+    Replies* replies;
+    bool pinned;
+    const Limits& limits;
+  };
+  RequestStep Next(Bytes bytes, const Context& context);
+
+  // The message at the front was refused or cancelled. A Query or FunctionCall is dropped; in the extended
+  // protocol everything up to the next Sync is, as PostgreSQL does after an error, and that Sync is reported
+  // (kSyncAlone) or forwarded when a server is lent. Says who owes ReadyForQuery: kNow = the caller.
+  enum class ReadyIsOwed : uint8_t { kNow, kAtSync };
+  ReadyIsOwed PassOver(MessageHead front);
+
+  // A server was given back: what was prepared on it without a name is out of reach.
+  void OnServerReturned() { unnamed_ready_ = false; }
+
+  bool mid_message() const { return body_left_ > 0; }
+  // The message at hand was forwarded in part: the server waits for the rest of it.
+  bool mid_forward() const { return body_left_ > 0 && body_forward_; }
+  bool passing_over() const { return passing_over_; }
+  // Of the message that was kBroken: an unknown type, or a known one with an impossible length.
+  char broken_type() const { return broken_type_; }
+
+ private:
+  using Event = RequestStep::Event;
+  struct Verdict {
+    Event event = Event::kNone;
+    bool forward = true;
+    bool expect = false;
+    Request request = Request::kQuery;
+  };
+  Verdict Judge(MessageHead head, Bytes body, const Context& context);
+  Verdict JudgeExtended(char type, Bytes body, const Context& context);
+
+  uint32_t body_left_ = 0;
+  bool body_forward_ = false;
+  bool passing_over_ = false;   // until Sync
+  bool unnamed_ready_ = false;  // an unnamed Parse went to the server that is lent now
+  char broken_type_ = 0;
+};
+
+}  // namespace trireme
