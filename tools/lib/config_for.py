@@ -36,6 +36,13 @@ def parse(text):
     return values
 
 
+def address(host, port):
+    host = host or "/var/run/postgresql"
+    if ":" in host and not host.startswith("/"):
+        host = f"[{host}]"
+    return f"{host}:{port or 5432}"
+
+
 def configuration(values, listen_port):
     user = values["user"]
     database = values.get("dbname", user)
@@ -43,11 +50,10 @@ def configuration(values, listen_port):
     ports = values.get("port", "5432").split(",")
     password = values.get("password")
     return {
-        "listeners": [{"host": "127.0.0.1", "port": listen_port}],
+        "listen": [{"host": "127.0.0.1", "port": listen_port}],
         "auth": "scram-sha-256" if password else "trust",
         "storages": {"main": {"hosts": [
-            {"host": host or "/var/run/postgresql", "port": int(ports[min(i, len(ports) - 1)] or 5432)}
-            for i, host in enumerate(hosts)]}},
+            address(host, ports[min(i, len(ports) - 1)]) for i, host in enumerate(hosts)]}},
         "users": {user: {"secret": password} if password else {}},
         "routes": [{"database": database, "storage": "main"}],
         "console": {"admin_users": [user]},
