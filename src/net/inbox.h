@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Received bytes that are not consumed yet: the tail of a message head that was split, or requests of
-// a client that waits for a server. Usually empty or one slice; further slices are nodes of a small list.
+// Received bytes that are not consumed yet: the tail of a message head that was split, or requests
+// of a client that waits for a server. Usually empty or one slice; further slices are nodes of a
+// small list.
 //
-// A reader works on Front(), consumes a prefix, and when a head or a small message straddles two slices
-// asks Join(n) to make its first n bytes contiguous (copies n bytes, the only copy of received bytes).
+// A reader works on Front(), consumes a prefix, and when a head or a small message straddles two
+// slices asks Join(n) to make its first n bytes contiguous: the missing bytes are copied behind the
+// first slice when its block has room and no other reader, else all n into a new block.
+//
+// Small slices that arrive while others wait are copied behind them, so that a client which
+// trickles bytes cannot pin a block with each of them.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +28,10 @@ class Inbox {
   Inbox& operator=(const Inbox&) = delete;
 
   bool empty() const { return size_ == 0; }
-  uint32_t size() const { return size_; }       // bytes in all slices
+  uint32_t size() const { return size_; }  // bytes in all slices
   uint32_t slice_count() const;
 
-  void Push(Slice slice);  // ignores empty slices
+  void Push(Slice slice);                         // ignores empty slices
   Bytes Front() const { return first_.bytes(); }  // the first contiguous run
   // Removes and returns the first `count` bytes of Front(); count <= Front().size().
   Slice TakeFront(uint32_t count);
@@ -38,10 +43,17 @@ class Inbox {
   void MoveToHeap(Buffers& buffers);
 
  private:
+  static constexpr uint32_t kCopyBytesMax = 512;
   struct Node {
     Slice slice;
     std::unique_ptr<Node> next;
   };
+  void Advance();
+  void DropSecond();
+  // Removes the first `count` bytes into memory.
+  void CopyOut(std::byte* to, uint32_t count);
+  void PushFront(Slice slice);
+
   Slice first_;
   std::unique_ptr<Node> rest_;
   Node* last_ = nullptr;

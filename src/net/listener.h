@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// An accept socket of one core. Running out of file descriptors pauses accepting (the connections wait in the
-// backlog) and tries again after a short time, instead of spinning.
+// An accept socket of one core. Running out of file descriptors pauses accepting (the connections
+// wait in the backlog) and tries again after a short time, instead of spinning.
 #pragma once
 
 #include <cstdint>
@@ -29,14 +29,19 @@ class Listener {
   ~Listener();  // closed (asserted)
 
   void Start();
-  // Stops accepting for good; closed() becomes true when nothing is in flight and the fd is closed.
+  // Stops accepting for good; connections that were already accepted are closed. closed() becomes
+  // true when nothing is in flight and the fd is closed.
   void Close();
-  bool closed() const;
+  bool closed() const { return state_ == State::kClosed; }
   int fd() const { return fd_; }
 
  private:
+  static constexpr Duration kRetryAfter = 100ms;
+
+  void Accept();
   void OnCompletion(Completion& completion);
-  void Retry();
+  void OnError(int error);
+  void FinishClosing();
 
   enum class State : uint8_t { kIdle, kAccepting, kPaused, kClosing, kClosed };
   Ring& ring_;
@@ -45,6 +50,7 @@ class Listener {
   const uint32_t listener_index_;
   int fd_;
   State state_ = State::kIdle;
+  bool reported_paused_ = false;  // until an accept succeeds
   Op accept_op_;
   Timer retry_timer_;
 };

@@ -47,7 +47,7 @@ Buffers::~Buffers() {
 
 Block* Buffers::Take(uint32_t bytes) {
   Block* block = bytes <= options_.block_bytes ? TakeFree() : nullptr;
-  if (block == nullptr) return TakeHeap(bytes);
+  if (block == nullptr) return TakeOnHeap(bytes);
   block->references = 1;
   ++in_use_;
   Unpoison(block->data, block->size);
@@ -71,12 +71,12 @@ Slice Buffers::Copy(Bytes bytes) {
 
 Slice Buffers::MoveToHeap(Slice slice) {
   if (slice.empty() || slice.block()->id == Block::kHeap) return slice;
-  Block* block = TakeHeap(slice.size());
+  Block* block = TakeOnHeap(slice.size());
   std::memcpy(block->data, slice.data(), slice.size());
   return Slice(block, 0, slice.size());
 }
 
-Block* Buffers::TakeHeap(uint32_t bytes) {
+Block* Buffers::TakeOnHeap(uint32_t bytes) {
   void* memory = std::malloc(sizeof(Block) + bytes);
   if (memory == nullptr) throw std::bad_alloc();
   auto* block = new (memory) Block{.data = static_cast<std::byte*>(memory) + sizeof(Block),

@@ -103,6 +103,8 @@ class Buffers {
   // A block to write into (generated messages, joined heads), references == 1; `bytes` is the least
   // capacity wanted. From the pool when it fits and one is free, else from the heap.
   Block* Take(uint32_t bytes);
+  // The same, exact, and always from the heap.
+  Block* TakeOnHeap(uint32_t bytes);
   // Gives back a block of Take() that no slice was made of.
   void Return(Block* block);
   // Copies into exactly one block: `bytes` of any size.
@@ -124,7 +126,6 @@ class Buffers {
   uint32_t untouched() const { return options_.blocks_max - touched_; }
   Block* TakeFree();
   void Release(Block* block);
-  Block* TakeHeap(uint32_t bytes);
   void ReleaseHeap(Block* block);
 
   // AddressSanitizer reports a touch of bytes that no slice covers; nothing in other builds.

@@ -88,7 +88,8 @@ class Ring {
 
   // At once, without an operation. Errors say what could not be done, with the address.
   virtual Result<int> Listen(const SocketAddress& address, const ListenOptions& options) = 0;
-  virtual Result<int> Open(int family) = 0;  // a socket to connect with; non-inheritable
+  // A socket to connect with; closed on exec. On an error errno says why, too.
+  virtual Result<int> Open(int family) = 0;
   virtual void SetOptions(int fd,
                           const SocketOptions& options) = 0;  // TCP_NODELAY always; best effort
   virtual SocketAddress PeerAddress(int fd) = 0;

@@ -143,7 +143,10 @@ Result<int> OpenSocket(int family) {
   const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd >= 0) return fd;
   const int error = errno;
-  return Unavailable(absl::StrCat("cannot open a socket: ", std::strerror(error), Advice(error)));
+  Status status =
+      Unavailable(absl::StrCat("cannot open a socket: ", std::strerror(error), Advice(error)));
+  errno = error;
+  return status;
 }
 
 void SetSocketOptions(int fd, const SocketOptions& options) {

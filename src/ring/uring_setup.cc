@@ -205,7 +205,9 @@ void UringRing::Probe() {
 
 Status UringRing::Start() {
   TRIREME_ASSERT(!started_);
-  int error = -io_uring_enable_rings(uring_.get());
+  // Not io_uring_enable_rings: the shared library of 2.3 declares it and does not export it.
+  int error = -io_uring_register(static_cast<unsigned>(uring_->ring_fd),
+                                 IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   if (error != 0) return Failed("enabling", error);
   owner_ = std::this_thread::get_id();
   started_ = true;
