@@ -138,7 +138,9 @@ std::string RefusedLogin(RawClient client, const std::string& user, const std::s
 class PasswordMethod : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Login, PasswordMethod,
                          ::testing::Values("password", "md5", "scram-sha-256"),
-                         [](const auto& instance) { return "Method" + std::to_string(instance.index); });
+                         [](const auto& instance) {
+                           return "Method" + std::to_string(instance.index);
+                         });
 
 TEST_P(PasswordMethod, DoesNotTellAnUnknownUserFromAWrongPassword) {
   Trireme trireme({.auth = GetParam()});
