@@ -46,8 +46,8 @@ struct PoolKey {
     return H::combine(std::move(state), key.route_index, key.storage_user, key.storage_database);
   }
 
-  // "0:app@main": for logs and traces; distinct for distinct keys, the same in every process that
-  // runs the same configuration.
+  // "0:3:app@main" (route, length of the user, user, database): for logs and traces; distinct for
+  // distinct keys, the same in every process that runs the same configuration.
   std::string ToString() const;
 };
 

@@ -1,0 +1,617 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "config/fields.h"
+
+#include <algorithm>
+
+#include "config/units.h"
+
+namespace trireme {
+namespace {
+
+constexpr int64_t kConnectionsMax = 1'000'000;
+constexpr Duration kHour = 3600s;
+constexpr Duration kYear = 365 * 24 * kHour;
+constexpr Duration kKeepaliveMax = 32767s;  // the kernel's limit, in whole seconds
+
+constexpr Count kPort{.least = 1, .most = 65535};
+constexpr Count kClientsMax{.least = 0, .most = kConnectionsMax};
+constexpr TimeSpan kAnyTime{.least = 0s, .most = kYear};
+constexpr TimeSpan kSomeTime{.least = 1ms, .most = kYear};  // where 0 would make no sense
+constexpr Text kText{};
+constexpr Text kTextOrEmpty{.empty = Text::Empty::kAllowed};
+
+template <typename Owner, typename T, typename Codec>
+std::unique_ptr<const Field<Owner>> Make(T Owner::*member, Codec codec, FieldInfo info) {
+  return std::make_unique<MemberField<Owner, T, Codec>>(member, std::move(codec), info);
+}
+
+template <typename... Fields>
+auto List(Fields... fields) {
+  using First = std::tuple_element_t<0, std::tuple<Fields...>>;
+  std::vector<First> list;
+  list.reserve(sizeof...(fields));
+  (list.push_back(std::move(fields)), ...);
+  return list;
+}
+
+void FinishListener(const JsonValue& json, Reader& reader, ListenerConfig&) {
+  const bool tcp = json.Find("host") != nullptr;
+  const bool unix_socket = json.Find("unix_socket_dir") != nullptr;
+  if (tcp == unix_socket) {
+    reader.Error(json.position,
+                 absl::StrCat("expected exactly one of \"host\" and \"unix_socket_dir\", found ",
+                              tcp ? "both" : "neither"));
+  }
+  const JsonMember* mode = json.Find("unix_socket_mode");
+  if (mode != nullptr && tcp && !unix_socket) {
+    reader.Error(mode->position, "\"unix_socket_mode\" has no meaning beside \"host\"; remove it");
+  }
+}
+
+void FinishStorage(const JsonValue& json, Reader& reader, StorageConfig& storage) {
+  if (storage.connect_backoff_min > storage.connect_backoff_max) {
+    reader.Error(json.position, absl::StrCat("expected \"connect_backoff_min\" (",
+                                             FormatDuration(storage.connect_backoff_min),
+                                             ") to be at most \"connect_backoff_max\" (",
+                                             FormatDuration(storage.connect_backoff_max), ")"));
+  }
+}
+
+// A short lifetime alone must not be an error: a jitter that nobody wrote beside it gives way.
+void FinishPool(const JsonValue& json, Reader& reader, PoolConfig& pool) {
+  const bool limited = pool.server_lifetime.count() > 0;
+  if (!limited || pool.server_lifetime_jitter <= pool.server_lifetime) return;
+  const JsonMember* written = json.Find("server_lifetime_jitter");
+  if (written == nullptr) {
+    pool.server_lifetime_jitter = pool.server_lifetime / 10;
+    return;
+  }
+  const Reader::Step step(reader, written->key);
+  reader.Error(
+      written->value.position,
+      absl::StrCat("expected at most \"server_lifetime\" (", FormatDuration(pool.server_lifetime),
+                   "), found ", FormatDuration(pool.server_lifetime_jitter)));
+}
+
+void FinishRoute(const JsonValue& json, Reader& reader, RouteConfig& route) {
+  const JsonMember* secret = json.Find("storage_secret");
+  if (secret != nullptr && route.storage_secret.kind == Secret::Kind::kScram) {
+    const Reader::Step step(reader, "storage_secret");
+    reader.Error(
+        secret->value.position,
+        "a SCRAM verifier cannot log in to a server; put the password here, or leave it out "
+        "to pass the client's keys through");
+  }
+}
+
+// What a route starts from: the pool settings of the whole configuration.
+RouteConfig MakeRoute(const Config& config) {
+  RouteConfig route;
+  route.pool = config.pool;
+  return route;
+}
+
+// "$schema": editors want it, we do not.
+class SchemaLink final : public Field<Config> {
+ public:
+  SchemaLink() : Field({.key = "$schema", .description = "for editors; ignored"}) {}
+
+  void Read(const JsonValue& json, Reader& reader, Config&) const override {
+    std::string ignored;
+    kTextOrEmpty.Read(json, reader, ignored);
+  }
+  Json Print(const Config&, const Config&) const override { return nullptr; }
+  Json Schema(SchemaBuilder&) const override { return {{"type", "string"}}; }
+  void Rows(const std::string&, const Config&, const Config&, const RowContext&) const override {}
+  OptionView Describe(Catalogue&) const override { return {.info = info, .form = "string"}; }
+};
+
+}  // namespace
+
+template <>
+const Section<Config>& SectionOf() {
+  static const auto& section = *new Section<Config>{
+      .name = "config",
+      .path = "",
+      .description = "The configuration of Trireme, a connection pooler for PostgreSQL.",
+      .fields = List(
+          std::unique_ptr<const Field<Config>>(std::make_unique<SchemaLink>()),
+          Make(&Config::listeners,
+               ListOf<ListenerConfig, Object<ListenerConfig>>{
+                   .what = "listeners", .least = 1, .most = 64},
+               {.key = "listen",
+                .description = "where clients connect; at least one",
+                .presence = Presence::kRequired}),
+          Make(&Config::cores, Object<CoresConfig>{},
+               {.key = "cores", .description = "how many cores to use, and how"}),
+          Make(&Config::sharing, Object<SharingConfig>{},
+               {.key = "sharing", .description = "how cores share clients and servers"}),
+          Make(&Config::auth, Choice<AuthMethod>{},
+               {.key = "auth",
+                .description =
+                    "how clients prove who they are, for users that do not say otherwise; "
+                    "\"md5\" with a stored SCRAM verifier means SCRAM",
+                .pgbouncer = "auth_type"}),
+          Make(&Config::scram_iterations, Count{.least = 1, .most = 1'000'000},
+               {.key = "scram_iterations",
+                .description = "for SCRAM verifiers made from secrets in plain text"}),
+          Make(&Config::storages,
+               NamedObjects<StorageConfig>{.what = "storages", .least = 1, .most = 1024},
+               {.key = "storages",
+                .description = "the PostgreSQL servers, by a name of your choice; at least one",
+                .presence = Presence::kRequired}),
+          Make(&Config::users,
+               NamedObjects<UserConfig>{.what = "users", .least = 1, .most = 1'000'000},
+               {.key = "users",
+                .description = "who may log in, by name; \"*\" is any user without an entry",
+                .presence = Presence::kRequired}),
+          Make(&Config::pool, Object<PoolConfig>{},
+               {.key = "pool", .description = "pool settings that routes start from"}),
+          Make(&Config::routes,
+               ListOf<RouteConfig, Object<RouteConfig>>{
+                   .what = "routes", .least = 1, .most = 4096, .make = &MakeRoute},
+               {.key = "routes",
+                .description = "which clients go to which storage; the most specific one counts, "
+                               "whatever the order; at least one",
+                .presence = Presence::kRequired}),
+          Make(&Config::limits, Object<LimitsConfig>{},
+               {.key = "limits", .description = "bounds on memory and connections"}),
+          Make(&Config::timeouts, Object<TimeoutsConfig>{},
+               {.key = "timeouts", .description = "bounds on waiting"}),
+          Make(&Config::log, Object<LogConfig>{}, {.key = "log", .description = "the log"}),
+          Make(&Config::console, Object<ConsoleConfig>{},
+               {.key = "console", .description = "the virtual database for administrators"}),
+          Make(&Config::run_as_user, kTextOrEmpty,
+               {.key = "run_as_user",
+                .description = "drop privileges to this system user after binding; \"\" = stay",
+                .pgbouncer = "user"}),
+          Make(&Config::ignore_startup_parameters,
+               ListOf<std::string, Text>{.codec = kText, .what = "names", .most = 256},
+               {.key = "ignore_startup_parameters",
+                .description =
+                    "startup parameters to accept and drop instead of refusing the client",
+                .pgbouncer = "ignore_startup_parameters"})),
+  };
+  return section;
+}
+
+template <>
+const Section<ListenerConfig>& SectionOf() {
+  static const auto& section = *new Section<ListenerConfig>{
+      .name = "listener",
+      .path = "listen[]",
+      .description = "A TCP address or a Unix socket: exactly one of `host` and `unix_socket_dir`.",
+      .fields =
+          List(Make(&ListenerConfig::host, kText,
+                    {.key = "host",
+                     .description = "an address or a name; \"*\" = every address",
+                     .pgbouncer = "listen_addr",
+                     .presence = Presence::kPrintedWhenSet}),
+               Make(&ListenerConfig::unix_socket_dir, SocketDirectory{},
+                    {.key = "unix_socket_dir",
+                     .description = "the socket is <dir>/.s.PGSQL.<port>; \"@name\" = abstract",
+                     .pgbouncer = "unix_socket_dir",
+                     .presence = Presence::kPrintedWhenSet}),
+               Make(&ListenerConfig::port, kPort,
+                    {.key = "port",
+                     .description = "the port, also in the name of a Unix socket",
+                     .pgbouncer = "listen_port"}),
+               Make(&ListenerConfig::unix_socket_mode, FileMode{},
+                    {.key = "unix_socket_mode",
+                     .description = "permissions of the Unix socket",
+                     .pgbouncer = "unix_socket_mode",
+                     .presence = Presence::kPrintedWhenSet}),
+               Make(&ListenerConfig::backlog, Count{.least = 1, .most = 65535},
+                    {.key = "backlog",
+                     .description = "connections waiting for accept, per core",
+                     .pgbouncer = "listen_backlog"})),
+      .finish = &FinishListener,
+      .schema_rules = Json::parse(
+          R"({"oneOf": [{"required": ["host"], "not": {"required": ["unix_socket_mode"]}},
+                        {"required": ["unix_socket_dir"]}]})"),
+  };
+  return section;
+}
+
+template <>
+const Section<CoresConfig>& SectionOf() {
+  static const auto& section = *new Section<CoresConfig>{
+      .name = "cores",
+      .path = "cores",
+      .description =
+          "Each core runs one pinned thread with its own io_uring, clients and servers. "
+          "`\"cores\": 4` is short for `\"cores\": {\"use\": 4}`.",
+      .fields = List(
+          std::unique_ptr<const Field<CoresConfig>>(
+              std::make_unique<WholeField<CoresConfig, CoreChoice>>(
+                  CoreChoice{},
+                  FieldInfo{.key = "use",
+                            .description =
+                                "\"auto\" = every CPU the process may run on; more cores "
+                                "than CPUs are allowed, for tests"})),
+          Make(&CoresConfig::pin, Flag{},
+               {.key = "pin", .description = "bind each thread to its CPU when there are enough"}),
+          Make(&CoresConfig::spin, TimeSpan{.least = 0s, .most = 1s},
+               {.key = "spin",
+                .description =
+                    "poll this long before sleeping: less latency for more CPU; 0 = sleep "
+                    "at once"})),
+      .shorthand = "use",
+  };
+  return section;
+}
+
+template <>
+const Section<SharingConfig>& SectionOf() {
+  static const auto& section = *new Section<SharingConfig>{
+      .name = "sharing",
+      .path = "sharing",
+      .description = "How cores help each other with idle servers and new clients.",
+      .fields = List(
+          Make(&SharingConfig::policy, Choice<Sharing>{},
+               {.key = "policy",
+                .description =
+                    "\"steal\": a core without a free server takes an idle one of another "
+                    "core; \"isolated\": never (for comparison)"}),
+          Make(&SharingConfig::victim, Choice<VictimChoice>{},
+               {.key = "victim", .description = "which core to ask for an idle server"}),
+          Make(&SharingConfig::fairness_window, TimeSpan{.least = 0s, .most = 60s},
+               {.key = "fairness_window",
+                .description = "a freed server goes to another core whose oldest client has waited "
+                               "longer by more than this"}),
+          Make(
+              &SharingConfig::placement, Choice<Placement>{},
+              {.key = "placement",
+               .description = "\"least_loaded\": the accepting core hands a new client to the core "
+                              "with the fewest; \"kernel\": it keeps it"})),
+  };
+  return section;
+}
+
+template <>
+const Section<StorageConfig>& SectionOf() {
+  static const auto& section = *new Section<StorageConfig>{
+      .name = "storage",
+      .path = "storages.<name>",
+      .description = "One PostgreSQL service.",
+      .fields = List(
+          Make(&StorageConfig::hosts,
+               ListOf<HostConfig, HostAddress>{.what = "hosts", .least = 1, .most = 16},
+               {.key = "hosts",
+                .description = "tried in order, the first that accepts serves: \"127.0.0.1:5432\", "
+                               "\"[::1]:5432\", \"db.example:5432\", \"/run/postgresql:5432\"",
+                .pgbouncer = "host",
+                .presence = Presence::kRequired}),
+          Make(&StorageConfig::connections_max, Count{.least = 0, .most = kConnectionsMax},
+               {.key = "connections_max",
+                .description =
+                    "server connections of all pools on this storage together; 0 = no limit",
+                .pgbouncer = "max_db_connections"}),
+          Make(&StorageConfig::connect_timeout, kSomeTime,
+               {.key = "connect_timeout",
+                .description = "TCP connect and login together",
+                .pgbouncer = "server_connect_timeout"}),
+          Make(&StorageConfig::connecting_max, Count{.least = 1, .most = 1024},
+               {.key = "connecting_max",
+                .description = "connections being opened at once, per pool and core"}),
+          Make(&StorageConfig::connect_backoff_min, kSomeTime,
+               {.key = "connect_backoff_min",
+                .description =
+                    "pause after a failed connect; doubles with each failure, with jitter",
+                .pgbouncer = "server_login_retry"}),
+          Make(&StorageConfig::connect_backoff_max, kSomeTime,
+               {.key = "connect_backoff_max", .description = "the longest such pause"})),
+      .finish = &FinishStorage,
+  };
+  return section;
+}
+
+template <>
+const Section<UserConfig>& SectionOf() {
+  static const auto& section = *new Section<UserConfig>{
+      .name = "user",
+      .path = "users.<name>",
+      .description =
+          "A user that may log in. `*` is any user without an entry; users that neither "
+          "match cannot log in.",
+      .fields =
+          List(Make(&UserConfig::secret, SecretSource{},
+                    {.key = "secret",
+                     .description = "a password, \"md5…\" or \"SCRAM-SHA-256$…\" as in pg_authid, "
+                                    "{\"file\": \"path\"} (its first line) or {\"env\": \"NAME\"}",
+                     .pgbouncer = "password",
+                     .presence = Presence::kPrintedWhenSet}),
+               Make(&UserConfig::auth, Maybe<Choice<AuthMethod>>{},
+                    {.key = "auth", .description = "instead of the global `auth`"}),
+               Make(&UserConfig::pool_mode, Maybe<Choice<PoolMode>>{},
+                    {.key = "pool_mode", .description = "instead of the route's mode"}),
+               Make(&UserConfig::clients_max, kClientsMax,
+                    {.key = "clients_max",
+                     .description = "client connections of this user; 0 = no limit",
+                     .pgbouncer = "max_user_client_connections"})),
+  };
+  return section;
+}
+
+template <>
+const Section<PoolConfig>& SectionOf() {
+  static const auto& section = *new Section<PoolConfig>{
+      .name = "pool",
+      .path = "pool",
+      .description =
+          "The servers of one (route, storage user, storage database). The top-level `pool` "
+          "is what every route starts from; a route's own `pool` overrides single "
+          "settings.",
+      .fields =
+          List(Make(&PoolConfig::mode, Choice<PoolMode>{},
+                    {.key = "mode",
+                     .description = "when a server goes back: as the client leaves, after each "
+                                    "transaction, after each statement",
+                     .pgbouncer = "pool_mode"}),
+               Make(&PoolConfig::size, Count{.least = 1, .most = 100'000},
+                    {.key = "size",
+                     .description = "server connections, over all cores: a hard cap",
+                     .pgbouncer = "default_pool_size"}),
+               Make(&PoolConfig::idle_timeout, kAnyTime,
+                    {.key = "idle_timeout",
+                     .description = "close a server that is idle for longer; 0 = never",
+                     .pgbouncer = "server_idle_timeout"}),
+               Make(&PoolConfig::server_lifetime, kAnyTime,
+                    {.key = "server_lifetime",
+                     .description = "close a server older than this once it is free; 0 = never",
+                     .pgbouncer = "server_lifetime"}),
+               Make(&PoolConfig::server_lifetime_jitter, kAnyTime,
+                    {.key = "server_lifetime_jitter",
+                     .description =
+                         "each server subtracts a random part of this from its lifetime, so that "
+                         "they do not all end at once"}),
+               Make(&PoolConfig::wait_timeout, kAnyTime,
+                    {.key = "wait_timeout",
+                     .description = "how long a client waits for a server; 0 = for ever",
+                     .pgbouncer = "query_wait_timeout"}),
+               Make(&PoolConfig::reset_query, kTextOrEmpty,
+                    {.key = "reset_query",
+                     .description = "run after each client in session mode; \"\" = none",
+                     .pgbouncer = "server_reset_query"}),
+               Make(&PoolConfig::reset_timeout, kSomeTime,
+                    {.key = "reset_timeout",
+                     .description =
+                         "cancel, rollback and reset must settle within this, or the server is "
+                         "closed"})),
+      .finish = &FinishPool,
+  };
+  return section;
+}
+
+template <>
+const Section<RouteConfig>& SectionOf() {
+  static const auto& section = *new Section<RouteConfig>{
+      .name = "route",
+      .path = "routes[]",
+      .description =
+          "From what the client asks for to where it is served. Order of precedence: exact "
+          "database and user; exact database, any user; any database, exact user; any.",
+      .fields = List(
+          Make(&RouteConfig::database, kText,
+               {.key = "database", .description = "as the client names it; \"*\" = any other"}),
+          Make(&RouteConfig::user, kText,
+               {.key = "user", .description = "as the client names it; \"*\" = any other"}),
+          Make(&RouteConfig::storage_index, StorageName{},
+               {.key = "storage",
+                .description = "the name of a storage",
+                .presence = Presence::kRequired}),
+          Make(&RouteConfig::storage_database, kTextOrEmpty,
+               {.key = "storage_database",
+                .description = "the database there; \"\" = the client's",
+                .pgbouncer = "dbname"}),
+          Make(&RouteConfig::storage_user, kTextOrEmpty,
+               {.key = "storage_user",
+                .description = "the user there, one pool for all clients of the route; \"\" = the "
+                               "client's"}),
+          Make(&RouteConfig::storage_secret, SecretSource{},
+               {.key = "storage_secret",
+                .description =
+                    "logs in there; without it the user's own secret does, or the client's "
+                    "SCRAM keys are passed through",
+                .pgbouncer = "password",
+                .presence = Presence::kPrintedWhenSet}),
+          Make(&RouteConfig::clients_max, kClientsMax,
+               {.key = "clients_max",
+                .description = "client connections of this route; 0 = no limit",
+                .pgbouncer = "max_db_client_connections"}),
+          Make(&RouteConfig::pool, Object<PoolConfig>{},
+               {.key = "pool", .description = "settings that differ from the top-level `pool`"}),
+          Make(&RouteConfig::startup_parameters, Parameters{},
+               {.key = "startup_parameters",
+                .description = "settings sent to the server at login, by name"})),
+      .finish = &FinishRoute,
+  };
+  return section;
+}
+
+template <>
+const Section<LimitsConfig>& SectionOf() {
+  static const auto& section = *new Section<LimitsConfig>{
+      .name = "limits",
+      .path = "limits",
+      .description = "Everything is bounded; these are the bounds.",
+      .fields = List(
+          Make(&LimitsConfig::clients_max, Count{.least = 1, .most = kConnectionsMax},
+               {.key = "clients_max",
+                .description = "client connections over all cores",
+                .pgbouncer = "max_client_conn"}),
+          Make(&LimitsConfig::pools_max, Count{.least = 1, .most = kConnectionsMax},
+               {.key = "pools_max",
+                .description = "distinct pools: (route, storage user, storage database)"}),
+          Make(&LimitsConfig::startup_packet_bytes_max, ByteSize{.least = 1024, .most = 1 << 20},
+               {.key = "startup_packet_bytes_max",
+                .description = "a client's first packet; the default is PostgreSQL's own limit"}),
+          Make(&LimitsConfig::auth_packet_bytes_max, ByteSize{.least = 1024, .most = 1 << 20},
+               {.key = "auth_packet_bytes_max", .description = "a packet while logging in"}),
+          Make(&LimitsConfig::message_bytes_max, ByteSize{.least = 1 << 16, .most = 0x7fffffff},
+               {.key = "message_bytes_max",
+                .description = "any other message; the default is what PostgreSQL can allocate",
+                .pgbouncer = "max_packet_size"}),
+          Make(&LimitsConfig::backlog_bytes_max, ByteSize{.least = 4096, .most = 1 << 30},
+               {.key = "backlog_bytes_max",
+                .description = "owed to one slow peer before reading from the other side pauses"}),
+          Make(&LimitsConfig::expected_replies_max, Count{.least = 16, .most = 1 << 24},
+               {.key = "expected_replies_max",
+                .description = "requests in a pipeline that one server may owe answers for"}),
+          Make(
+              &LimitsConfig::buffer_bytes,
+              ByteSize{.least = 4096, .most = 1 << 20, .shape = ByteSize::Shape::kPowerOfTwo},
+              {.key = "buffer_bytes", .description = "one receive buffer", .pgbouncer = "pkt_buf"}),
+          Make(&LimitsConfig::buffers_max, PowerOfTwo{.least = 16, .most = 32768},
+               {.key = "buffers_max",
+                .description = "receive buffers per core; memory is used when touched"}),
+          Make(
+              &LimitsConfig::mail_slots, PowerOfTwo{.least = 16, .most = 65536},
+              {.key = "mail_slots", .description = "messages in flight from one core to another"})),
+  };
+  return section;
+}
+
+template <>
+const Section<TimeoutsConfig>& SectionOf() {
+  constexpr TimeSpan kKeepalive{.least = 0s, .most = kKeepaliveMax, .step = 1s};
+  static const auto& section = *new Section<TimeoutsConfig>{
+      .name = "timeouts",
+      .path = "timeouts",
+      .description = "Timeouts that belong to no pool.",
+      .fields = List(
+          Make(&TimeoutsConfig::client_login, kSomeTime,
+               {.key = "client_login",
+                .description = "from accept until the client is ready for queries",
+                .pgbouncer = "client_login_timeout"}),
+          Make(&TimeoutsConfig::client_idle, kAnyTime,
+               {.key = "client_idle",
+                .description = "a client idle between transactions for longer is ended; 0 = never",
+                .pgbouncer = "client_idle_timeout"}),
+          Make(&TimeoutsConfig::cancel, kSomeTime,
+               {.key = "cancel",
+                .description = "a forwarded cancel request must be finished within this",
+                .pgbouncer = "cancel_wait_timeout"}),
+          Make(&TimeoutsConfig::shutdown, kAnyTime,
+               {.key = "shutdown",
+                .description =
+                    "after SIGTERM, clients that remain are ended after this; 0 = wait for "
+                    "them"}),
+          Make(&TimeoutsConfig::tcp_keepalive_idle, kKeepalive,
+               {.key = "tcp_keepalive_idle",
+                .description = "silence before the first probe; 0 = no keepalive",
+                .pgbouncer = "tcp_keepidle"}),
+          Make(&TimeoutsConfig::tcp_keepalive_interval,
+               TimeSpan{.least = 1s, .most = kKeepaliveMax, .step = 1s},
+               {.key = "tcp_keepalive_interval",
+                .description = "between probes",
+                .pgbouncer = "tcp_keepintvl"}),
+          Make(&TimeoutsConfig::tcp_keepalive_count, Count{.least = 1, .most = 127},
+               {.key = "tcp_keepalive_count",
+                .description = "probes without an answer before the connection is given up",
+                .pgbouncer = "tcp_keepcnt"})),
+  };
+  return section;
+}
+
+template <>
+const Section<LogConfig>& SectionOf() {
+  static const auto& section = *new Section<LogConfig>{
+      .name = "log",
+      .path = "log",
+      .description = "What is logged, how and where.",
+      .fields = List(
+          Make(&LogConfig::format, Choice<LogFormat>{},
+               {.key = "format", .description = "one line an event, either way"}),
+          Make(&LogConfig::level, Choice<LogLevel>{},
+               {.key = "level", .description = "the least severe that is logged"}),
+          Make(&LogConfig::file, kTextOrEmpty,
+               {.key = "file", .description = "\"\" = standard error", .pgbouncer = "logfile"}),
+          Make(&LogConfig::connections, Flag{},
+               {.key = "connections",
+                .description = "clients that log in",
+                .pgbouncer = "log_connections"}),
+          Make(&LogConfig::disconnections, Flag{},
+               {.key = "disconnections",
+                .description = "clients that leave, and why",
+                .pgbouncer = "log_disconnections"})),
+  };
+  return section;
+}
+
+template <>
+const Section<ConsoleConfig>& SectionOf() {
+  static const auto& section = *new Section<ConsoleConfig>{
+      .name = "console",
+      .path = "console",
+      .description = "Connect to this database with psql to see and steer the pooler.",
+      .fields = List(
+          Make(&ConsoleConfig::database, kText,
+               {.key = "database", .description = "its name; it also answers to \"pgbouncer\""}),
+          Make(&ConsoleConfig::admin_users,
+               ListOf<std::string, Text>{.codec = kText, .what = "users", .most = 1024},
+               {.key = "admin_users",
+                .description = "may run every command",
+                .pgbouncer = "admin_users"}),
+          Make(&ConsoleConfig::stats_users,
+               ListOf<std::string, Text>{.codec = kText, .what = "users", .most = 1024},
+               {.key = "stats_users", .description = "may run SHOW", .pgbouncer = "stats_users"})),
+  };
+  return section;
+}
+
+// --- the table as a whole
+
+const Catalogue& AllSections() {
+  static const auto& catalogue = *new Catalogue([] {
+    Catalogue all;
+    Object<Config>().Describe(all);
+    return all;
+  }());
+  return catalogue;
+}
+
+std::string UnknownKeyAdvice(std::string_view key, std::span<const std::string> section_keys) {
+  struct Place {
+    const SectionView& section;
+    const OptionView& option;
+    std::string FullName() const {
+      const std::string_view dot = section.path.empty() ? "" : ".";
+      return absl::StrCat(ToAbsl(section.path), ToAbsl(dot), ToAbsl(option.info.key));
+    }
+  };
+  const auto is_here = [&](const Place& place) {
+    return std::find(section_keys.begin(), section_keys.end(), place.option.info.key) !=
+           section_keys.end();
+  };
+  std::optional<Place> pgbouncer;
+  std::optional<Place> elsewhere;
+  for (const SectionView& section : AllSections().sections) {
+    for (const OptionView& option : section.options) {
+      const Place place{section, option};
+      const bool better = !pgbouncer || (is_here(place) && !is_here(*pgbouncer));
+      if (option.info.pgbouncer == key && better) pgbouncer.emplace(place);
+      if (option.info.key == key && !elsewhere) elsewhere.emplace(place);
+    }
+  }
+  if (pgbouncer) {
+    return absl::StrCat("; what PgBouncer calls ", ToAbsl(key), " is \"", pgbouncer->FullName(),
+                        "\" here");
+  }
+  const std::string near = DidYouMean(key, section_keys);
+  if (!near.empty() || !elsewhere) return near;
+  return absl::StrCat("; did you mean \"", elsewhere->FullName(), "\"?");
+}
+
+std::string RowText(const Json& value) {
+  if (value.is_null()) return "";
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text;
+  for (const Json& element : value) {
+    absl::StrAppend(&text, text.empty() ? "" : ",", RowText(element));
+  }
+  return text;
+}
+
+}  // namespace trireme
