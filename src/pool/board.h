@@ -35,7 +35,16 @@ namespace trireme {
 inline constexpr uint32_t kCoresMax = 512;  // one cache line of bits
 
 // Between publishing and looking again, on both sides of the race above.
+// (ThreadSanitizer does not model fences; nothing but atomics is ordered by this one.)
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
 inline void FenceBoards() { std::atomic_thread_fence(std::memory_order_seq_cst); }
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 // A hard cap: `open` never exceeds the cap that held when the place was taken, at no instant.
 class Quota {
@@ -90,7 +99,6 @@ class Board {
   static constexpr int64_t kNobodyWaits = INT64_MAX;
 
   struct Identity {
-    uint32_t index;
     std::string key;
     uint32_t core_count;
   };
@@ -99,7 +107,6 @@ class Board {
   Board(const Board&) = delete;
   Board& operator=(const Board&) = delete;
 
-  uint32_t index() const { return identity_.index; }
   const std::string& key() const { return identity_.key; }
   uint32_t core_count() const { return identity_.core_count; }
 
@@ -108,7 +115,14 @@ class Board {
   CoreSet& hungry_cores() { return hungry_cores_; }
 
   // A place under all caps or under none.
-  [[nodiscard]] bool TryReserve();
+  enum class Reservation : uint8_t {
+    kTaken,
+    kPoolFull,
+    kStorageFull,
+    kUndone,  // the storage filled up meanwhile: a place of the pool was held for an instant, so
+              // somebody may have been turned away for it: nudge the hungry
+  };
+  [[nodiscard]] Reservation TryReserve();
   void Release();
   bool full() const { return size_.full() || (storage_ != nullptr && storage_->full()); }
   Quota& size() { return size_; }
@@ -166,11 +180,17 @@ class Directory {
 
   // nullptr when there are boards_max of them. Any core, at any time.
   Board* FindOrCreate(std::string_view key, const BoardLimits& limits);
-  Board* Find(std::string_view key) const;
-  // Boards with index 0 .. count() - 1; an entry may be nullptr for the instant of its making.
-  uint32_t count() const;
-  Board* at(uint32_t index) const;
+  uint32_t count() const { return boards_.open(); }
   uint32_t core_count() const { return core_count_; }
+
+  // In the order of their buckets; cold.
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    for (uint32_t i = 0; i < bucket_count_; ++i) {
+      Board* board = buckets_[i].load(std::memory_order_acquire);  // partner: the insert's release
+      for (; board != nullptr; board = board->next_in_bucket_) visit(*board);
+    }
+  }
 
  private:
   struct StorageQuota {
@@ -182,11 +202,9 @@ class Directory {
   Quota* FindStorageQuota(std::string_view name, uint32_t cap);
 
   const uint32_t core_count_;
-  const uint32_t boards_max_;
   const uint32_t bucket_count_;  // a power of two
   const std::unique_ptr<std::atomic<Board*>[]> buckets_;
-  const std::unique_ptr<std::atomic<Board*>[]> by_index_;
-  std::atomic<uint32_t> made_{0};  // indices handed out
+  Quota boards_;
   std::atomic<StorageQuota*> storage_quotas_{nullptr};
 };
 

@@ -45,7 +45,7 @@ class CancelConnection final : private StreamOwner {
 
  private:
   friend class CancelObserver;
-  friend class Server;
+  friend class Pools;
   void OnReceive(Slice slice) override;
   void OnEnd(int error) override;
   void OnDrained() override {}

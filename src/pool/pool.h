@@ -70,10 +70,12 @@ class PoolShard;
 class PoolHost {
  public:
   virtual Time now() const = 0;
-  // A new server in kConnecting that has begun to connect; nullptr when no slot is left.
+  // A new server, not begun to connect; nullptr when no slot is left.
   virtual PooledServer* OpenServer(PoolShard& pool) = 0;
   // A server that came by mail, in kIdle; nullptr when no slot is left (the passport is untouched).
   virtual PooledServer* AdoptServer(PoolShard& pool, ServerPassport& passport) = 0;
+  // The passport has no use any more: closes its connection.
+  virtual void DiscardPassport(ServerPassport& passport) = 0;
   // Destroys it at the end of the turn.
   virtual void FreeServer(PooledServer& server) = 0;
   // Something changed: RunGrants and Publish are due at the end of this turn.
@@ -135,17 +137,24 @@ class PoolShard {
   // --- the turn, through Pools ---
   void OnMail(const PoolMail& mail);
   void RunGrants();
-  void Publish();    // before FenceBoards()
+  // Before FenceBoards(). True when others must be looked at again after the fence.
+  [[nodiscard]] bool Publish();
   void LookAgain();  // after it
   // No new servers, idle ones are closed, waiters are refused; lent ones close when returned.
   void Drain();
+  // Closes everything but lent servers, which their users abandon.
+  void Stop();
   bool draining() const { return draining_; }
+  bool has_waiters() const { return !waiters_.empty(); }
+  // Another pool needs a place: closes the coldest idle server; false when there is none to spare.
+  bool Evict();
 
   // --- servers report ---
   void OnLogin(PooledServer& server, const ParameterSet& welcome);   // kLogin → kIdle
   void OnLoginBegun(PooledServer& server);                           // kConnecting → kLogin
   void OnConnectFailed(PooledServer& server, const PgError& error);  // kConnecting, kLogin
-  void OnClean(PooledServer& server);                                // kSettling → kIdle
+  void OnBusy(PooledServer& server);   // kIdle → kSettling: a message that is not whole yet
+  void OnClean(PooledServer& server);  // kSettling → kIdle
   // Any state but kConnecting, kLogin: begins to close it. The user of a lent server knows already.
   void OnBroken(PooledServer& server, CloseReason reason);
   void OnLeft(PooledServer& server, std::unique_ptr<ServerPassport> passport);  // kLeaving
@@ -176,7 +185,7 @@ class PoolShard {
     uint32_t waiting = 0;
     Duration oldest_wait{0};
   };
-  Counts counts() const;
+  Counts counts();
 
   // Every server of this core, in no order that means anything.
   template <typename Visit>
@@ -190,7 +199,8 @@ class PoolShard {
     }
   }
 
-  ListNode changed_node;  // Pools' list of pools where something changed
+  ListNode changed_node;  // Pools: something changed
+  ListNode publish_node;  // Pools: changed within this turn
 
  private:
   using State = PooledServer::State;
@@ -205,39 +215,45 @@ class PoolShard {
   void Changed() { context_.host.MarkChanged(*this); }
 
   // pool.cc: checkout, return, closing
+  void Enter(PooledServer& server, State state);
   void Lend(PooledServer& server, Waiter& waiter);
   void Park(PooledServer& server);
+  PooledServer* HottestIdle();
   void Close(PooledServer& server, CloseReason reason);
   void Refuse(Waiter& waiter, const PgError& error);
   void RefuseAll(const PgError& error);
-  void RefuseWhereHopeless();
-  bool shared() const { return context_.sharing.policy == Sharing::kSteal && core_count_ > 1; }
+  bool hopeless() const;
   bool retired(const PooledServer& server) const;
 
   // sharing.cc: other cores
-  void GrantByAge();
+  bool shared() const { return context_.sharing.policy == Sharing::kSteal && core_count_ > 1; }
+  bool others_hungry() const;
+  void MatchByAge();
+  bool GrantToOlder();
   void AnswerSteals();
-  bool GrantTo(uint32_t core);
-  void Leave(PooledServer& server, uint32_t core, bool solicited);
+  void GrantSurplus();
+  void LeaveFor(PooledServer& server, uint32_t core, bool solicited);
   void OnLeaveFailed(uint32_t core, bool solicited);
+  void Adopt(const PoolMail& mail);
   void Seek();
-  uint32_t PromisedElsewhere() const;
   void SeekSteals(uint32_t needed);
+  uint32_t ChooseVictim() const;
   void SeekConnections(uint32_t needed);
-  uint32_t ChooseVictim();
   bool TryReserve();
   void ReleasePlace();
+  void NudgeHungry();
+  uint32_t PromisedElsewhere();
   void Advertise();
-  void Adopt(const PoolMail& mail);
-  PoolMail Mail(PoolMail::Kind kind) const;
+  PoolMail MailOf(PoolMail::Kind kind) const;
+  uint32_t connecting() const;
+  uint32_t isolated_share() const;
+  PgError NoShareError() const;
 
   // aging.cc: timers
   void ScheduleAging(Time at);
-  void OnAging();
   void CloseAged();
-  void OnWaitTimeout();
   void ScheduleWaitTimeout();
-  void OnRetry();
+  void OnWaitTimeout();
   PgError WaitTimeoutError() const;
 
   const PoolContext context_;
@@ -257,11 +273,12 @@ class PoolShard {
   uint32_t steals_pending_ = 0;           // sum of asked_
   // wanted on our line + claims on their way to us == advertised_
   uint32_t advertised_ = 0;
+  uint32_t published_idle_ = 0;
+  Time published_oldest_ = kNever;
   bool idle_bit_ = false;  // sticky: removed only after a steal was refused
   bool hungry_bit_ = false;
   bool refused_steal_ = false;
-  bool place_wanted_ = false;  // WantPlace was sent and nothing has come of it yet
-  uint32_t isolated_open_ = 0;
+  uint32_t places_ = 0;  // under the caps, held by servers of this core
 
   // Connecting.
   Duration backoff_{0};

@@ -13,8 +13,8 @@
 // What must hold: a server is on exactly the pool's list of its state (PoolShard::Move is the one
 // place that changes either); kLent ⇔ user() is set.
 //
-// Starters (Begin…) do not report back before they return: the answer comes as a call of
-// PoolShard::On… in a later step. One core.
+// Starters (Begin…) answer through PoolShard::On…, mostly in a later turn; only BeginCleaning and
+// BeginClose may do so before they return. One core.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +51,10 @@ class PooledServer {
   Time retire_at() const { return retire_at_; }
 
   // --- for PoolShard ---
+  bool held() const { return holds_ > 0; }            // a cancel is on its way to it
+  virtual bool clean() const = 0;                     // owes nothing, in no transaction
+  virtual void BeginConnect() = 0;                    // → OnLoginBegun, OnLogin, OnConnectFailed
   virtual void Serve(Waiter& waiter) = 0;             // calls waiter.OnServer
-  virtual bool held() const = 0;                      // a cancel is on its way to it
   virtual void BeginCleaning(Cleaning cleaning) = 0;  // → OnClean, or OnBroken
   virtual void BeginLeaving() = 0;                    // → OnLeft, or OnBroken
   // → OnClosed. `orderly`: the protocol allows a Terminate message now.
@@ -61,6 +63,8 @@ class PooledServer {
 
  protected:
   ~PooledServer() = default;
+
+  uint32_t holds_ = 0;
 
  private:
   friend class PoolShard;

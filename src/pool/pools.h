@@ -29,11 +29,13 @@
 #include "pool/server.h"
 #include "pool/siblings.h"
 #include "route/route.h"
+#include "side/crew.h"
 #include "wire/errors.h"
 
 namespace trireme {
 
-class Crew;
+struct LookupJob;
+struct KeyJob;
 
 // What the pools of one core are given; all of it outlives them.
 struct PoolsContext {
@@ -93,11 +95,14 @@ class Pools final : private PoolHost {
  private:
   friend class CancelConnection;
   friend class Server;
+  friend struct LookupJob;
+  friend struct KeyJob;
 
   // PoolHost
   Time now() const override { return context_.streams.ring().now(); }
   PooledServer* OpenServer(PoolShard& pool) override;
   PooledServer* AdoptServer(PoolShard& pool, ServerPassport& passport) override;
+  void DiscardPassport(ServerPassport& passport) override;
   void FreeServer(PooledServer& server) override;
   void MarkChanged(PoolShard& pool) override;
   void OnPlaceReleased(Board& board) override;
@@ -106,12 +111,16 @@ class Pools final : private PoolHost {
   void OnServerClosing(const PooledServer& server, CloseReason reason) override;
   void OnConnectFailed(const PoolShard& pool, const PgError& error) override;
 
-  PoolShard* FindByBoard(const Board& board) const;
+  PoolShard* FindByBoard(const Board* board) const;
+  void RunRetries();
+  void FreeClosed();
+
   // For Server.
   void BeginCancel(Server& server, CancelObserver* observer);
   void OnCancelClosed(CancelConnection& cancel);
-  void RetryConnect(Server& server);  // at the end of the turn: its stream has closed
-  void LookUp(Server& server, const HostConfig& host);
+  void ForgetServer(Server& server);
+  void RetryConnect(Server& server);  // OnRetryConnect at the end of the turn
+  void LookUp(Server& server, uint32_t host_index);
   void DeriveKeys(Server& server, const ScramKeyRequest& request);
 
   static constexpr uint32_t kServersMax = 1 << 20;  // the caps are the limit that counts
@@ -122,12 +131,13 @@ class Pools final : private PoolHost {
   std::vector<CancelConnection*> closed_cancels_;
   std::vector<std::unique_ptr<PoolShard>> pools_;
   absl::flat_hash_map<PoolKey, PoolShard*> by_key_;
-  std::vector<PoolShard*> by_board_;  // index: Board::index()
+  absl::flat_hash_map<const Board*, PoolShard*> by_board_;
   List<PoolShard, &PoolShard::changed_node> changed_;
+  List<PoolShard, &PoolShard::publish_node> publish_;
   std::vector<Server*> closed_;
   std::vector<Handle> retries_;
-  uint64_t next_server_id_;
-  uint32_t jobs_ = 0;
+  uint64_t servers_made_ = 0;
+  uint32_t jobs_ = 0;  // with the crew
   bool draining_ = false;
 };
 

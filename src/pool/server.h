@@ -58,18 +58,13 @@ class Server final : public PooledServer, private StreamOwner {
  private:
   friend class Pools;
   friend class CancelConnection;
-
-  // What a cleaning is waiting for.
-  enum class Step : uint8_t {
-    kReplies,  // what the client's requests still owe
-    kRollback,
-    kReset,
-    kCancels,  // cancels on their way to us
-  };
+  friend struct LookupJob;
+  friend struct KeyJob;
 
   // PooledServer
+  void BeginConnect() override;
   void Serve(Waiter& waiter) override;
-  bool held() const override { return cancels_ > 0; }
+  bool clean() const override;
   void BeginCleaning(Cleaning cleaning) override;
   void BeginLeaving() override;
   void BeginClose(CloseKind kind) override;
@@ -82,24 +77,38 @@ class Server final : public PooledServer, private StreamOwner {
   void OnDetached(int fd) override;
   void OnClosed() override;
 
-  // server_connect.cc: to the first host that accepts
-  void BeginConnect();
-  void TryNextAddress();
-  void OnLookup(Result<std::vector<SocketAddress>> addresses);
-  void ConnectFailed(PgError error);
+  // server_connect.cc
+  void TryHost();
+  void TryAddress();
+  void HostFailed(PgError error);
+  void OnRetryConnect();
+  void OnConnectTimeout();
+  void OnLookup(uint32_t host_index, const Result<std::vector<SocketAddress>>& addresses);
   void BeginLogin();
   void OnLoginBytes();
   void OnKeys(const ScramKeys& keys);
+  void OnNoKeys();
   void ActOn(const ServerLogin::Step& step);
+  void FinishLogin();
+  void LoginEnded(int error);
+  PgError CannotConnect(std::string_view why) const;
 
   // server.cc
   void OnIdleBytes();
   void OnSettlingBytes();
+  bool FakeIsNext() const;
+  void EndCopy();
   void NextStep();
-  void SendOwn(std::string_view sql, Step step);
   void OnCancelEnded();
-  void OnTimeout();
+  void SendOwn(std::string_view sql);
+  void SendSync();
   void SendText(std::string_view text);
+  void SetParameter(Bytes body);
+  static constexpr uint32_t kBadMessage = UINT32_MAX;
+  uint32_t WholeMessage();
+  void NewStream();
+  void StartTimer(Duration duration);
+  void OnTimeout();
 
   Pools& pools_;
   const uint64_t id_;
@@ -112,17 +121,21 @@ class Server final : public PooledServer, private StreamOwner {
   SocketAddress address_;
   ServerCounters counters_;
 
+  // Connecting.
   std::unique_ptr<ServerLogin> login_;  // kLogin only
-  size_t host_index_ = 0;
-  std::vector<SocketAddress> addresses_;  // of that host, not tried yet
-  std::optional<PgError> connect_error_;
+  uint32_t host_index_ = 0;
+  Time deadline_{};
+  std::vector<SocketAddress> addresses_;  // of that host, not tried yet, the next at the back
+  std::optional<PgError>
+      connect_error_;  // the last host failed; the pool is told at the turn's end
 
+  // Cleaning.
   Cleaning cleaning_ = Cleaning::kWait;
-  Step step_ = Step::kReplies;
-  bool cancel_sent_ = false;
-  bool failed_ = false;  // our own request ended with an error
-  uint32_t cancels_ = 0;
-  Timer timer_;  // connect, cleaning or closing must end by then
+  bool reset_due_ = false;
+  bool copy_failed_ = false;  // CopyFail was sent
+
+  bool ended_ = false;  // no more bytes will come
+  Timer timer_;         // connecting, cleaning or closing must end by then
 };
 
 }  // namespace trireme

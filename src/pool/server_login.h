@@ -69,7 +69,6 @@ class ServerLogin {
   Step OnReady(Bytes body);
   Step Fail(PgError error);
   Step Violation(std::string_view what);
-  static Step Consumed() { return {.kind = Step::Kind::kSend}; }
 
   const PoolSettings& settings_;
   State state_ = State::kAuthenticating;

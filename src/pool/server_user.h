@@ -13,6 +13,7 @@ namespace trireme {
 
 class PoolShard;
 class Server;
+class ServerUser;
 
 // Someone who waits for a server, first come first served. Embedded in the client.
 class Waiter {
@@ -25,8 +26,10 @@ class Waiter {
 
   bool waiting() const { return node.linked(); }
 
-  ListNode node;  // PoolShard's queue
-  Time since{};   // arrival: fairness is judged by it
+  ListNode node;               // PoolShard's queue
+  Time since{};                // arrival: fairness is judged by it
+  ServerUser* user = nullptr;  // set by Checkout: who gets the server
+
  protected:
   ~Waiter() = default;
 };

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "pool/pools.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/assert.h"
+#include "side/name_lookup.h"
+
+namespace trireme {
+
+// Work on a side thread for a server that may be gone when the answer comes.
+struct LookupJob {
+  LookupJob(Pools* for_pools, Handle for_server, uint32_t for_host)
+      : pools(for_pools), server(for_server), host_index(for_host) {}
+
+  static void Finished(NameLookup& lookup) {
+    const std::unique_ptr<LookupJob> job(static_cast<LookupJob*>(lookup.owner()));
+    --job->pools->jobs_;
+    Server* server = job->pools->servers_.Find(job->server);
+    if (server != nullptr) server->OnLookup(job->host_index, lookup.result());
+  }
+
+  Pools* const pools;
+  const Handle server;
+  const uint32_t host_index;
+  NameLookup lookup{Finished, this};
+};
+
+struct KeyJob : Job {
+  KeyJob(Pools* for_pools, Handle for_server, const ScramKeyRequest& request)
+      : Job(Work, Done), pools(for_pools), server(for_server), derivation(request) {}
+  ~KeyJob() { SecureZero(std::as_writable_bytes(std::span(&keys, 1))); }
+
+  static void Work(Job& job) {
+    auto& self = static_cast<KeyJob&>(job);
+    self.keys = self.derivation.Run();
+  }
+  static void Done(Job& job) {
+    const std::unique_ptr<KeyJob> self(&static_cast<KeyJob&>(job));
+    --self->pools->jobs_;
+    Server* server = self->pools->servers_.Find(self->server);
+    if (server == nullptr) return;
+    self->state == State::kWorked ? server->OnKeys(self->keys) : server->OnNoKeys();
+  }
+
+  Pools* const pools;
+  const Handle server;
+  const ScramKeyJob derivation;
+  ScramKeys keys{};
+};
+
+Pools::Pools(const PoolsContext& context) : context_(context), servers_(kServersMax) {}
+
+Pools::~Pools() {
+  TRIREME_ASSERT(jobs_ == 0 && cancels_.empty() && closed_cancels_.empty() && closed_.empty());
+  while (!changed_.empty()) changed_.PopFront();
+}
+
+// --- pools ---------------------------------------------------------------------------------------
+
+PgResult<PoolShard*> Pools::Find(const Target& target) {
+  if (const auto found = by_key_.find(target.key); found != by_key_.end()) return found->second;
+  PoolSettings settings = PoolSettings::From(target);
+  Board* board = context_.directory.FindOrCreate(
+      settings.key, {.size = settings.pool.size,
+                     .storage = settings.storage.name,
+                     .storage_connections_max = settings.storage.connections_max});
+  if (board == nullptr) {
+    return PgError{.severity = severity::kFatal,
+                   .sqlstate = sqlstate::kConfigurationLimitExceeded,
+                   .message = absl::StrCat("no room for pool \"", settings.name, "\": there are ",
+                                           context_.directory.count(), " pools already"),
+                   .hint = "Raise limits.pools_max, or let clients share a storage user."};
+  }
+  const PoolContext context{.host = *this,
+                            .timers = context_.timers,
+                            .random = context_.random,
+                            .siblings = context_.siblings,
+                            .sharing = context_.config.sharing};
+  pools_.push_back(std::make_unique<PoolShard>(context, *board, std::move(settings)));
+  PoolShard* pool = pools_.back().get();
+  if (draining_) pool->Drain();
+  by_key_.emplace(target.key, pool);
+  by_board_.emplace(board, pool);
+  return pool;
+}
+
+PoolShard* Pools::FindByBoard(const Board* board) const {
+  const auto found = by_board_.find(board);
+  return found == by_board_.end() ? nullptr : found->second;
+}
+
+void Pools::OnMail(const PoolMail& mail) {
+  if (PoolShard* pool = FindByBoard(mail.board)) return pool->OnMail(mail);
+  // Only a core with waiters or idle servers of the pool is asked or given anything, and a pool
+  // that was made stays; so this is mail that carries nothing.
+  TRIREME_ASSERT(mail.kind != PoolMail::Kind::kGrant);
+  if (mail.kind != PoolMail::Kind::kSteal) return;
+  context_.siblings.Send(mail.from_core, {.kind = PoolMail::Kind::kDeny,
+                                          .solicited = false,
+                                          .from_core = context_.siblings.self(),
+                                          .board = mail.board,
+                                          .passport = nullptr});
+}
+
+void Pools::MarkChanged(PoolShard& pool) {
+  if (!pool.changed_node.linked()) changed_.PushBack(pool);
+}
+
+// Serving a waiter may return a server at once, which changes the pool again: a few rounds take
+// that up in this turn; what still goes on then is for the next one.
+void Pools::EndOfTurn() {
+  constexpr int kRoundsMax = 4;
+  RunRetries();
+  for (int round = 0; round < kRoundsMax && !changed_.empty(); ++round) {
+    for (size_t left = changed_.count(); left > 0; --left) {
+      PoolShard* pool = changed_.PopFront();
+      if (!pool->publish_node.linked()) publish_.PushBack(*pool);
+      pool->RunGrants();
+    }
+  }
+  bool look_again = false;
+  for (PoolShard* pool = publish_.front(); pool != nullptr; pool = publish_.next(*pool)) {
+    look_again |= pool->Publish();
+  }
+  if (look_again) FenceBoards();  // partner: the same fence of another core, and ReleasePlace
+  while (PoolShard* pool = publish_.PopFront()) {
+    if (look_again) pool->LookAgain();
+  }
+  FreeClosed();
+}
+
+void Pools::RunRetries() {
+  for (const Handle handle : std::exchange(retries_, {})) {
+    if (Server* server = servers_.Find(handle)) server->OnRetryConnect();
+  }
+}
+
+void Pools::FreeClosed() {
+  for (Server* server : closed_) servers_.Free(server);
+  closed_.clear();
+  for (CancelConnection* cancel : closed_cancels_) delete cancel;
+  closed_cancels_.clear();
+}
+
+void Pools::Drain() {
+  draining_ = true;
+  for (const auto& pool : pools_) pool->Drain();
+}
+
+void Pools::Stop() {
+  draining_ = true;
+  for (const auto& pool : pools_) pool->Stop();
+}
+
+void Pools::Discard(const PoolMail& mail) {
+  if (mail.kind != PoolMail::Kind::kGrant) return;
+  const std::unique_ptr<ServerPassport> passport(mail.passport);
+  DiscardPassport(*passport);
+  mail.board->RemoveAlive();
+  mail.board->Release();
+}
+
+// --- servers -------------------------------------------------------------------------------------
+
+PooledServer* Pools::OpenServer(PoolShard&) {
+  const uint64_t id = servers_made_++ * context_.siblings.count() + context_.siblings.self() +
+                      1;  // of no other core
+  return servers_.New(*this, id);
+}
+
+PooledServer* Pools::AdoptServer(PoolShard&, ServerPassport& passport) {
+  return servers_.New(*this, passport);
+}
+
+void Pools::DiscardPassport(ServerPassport& passport) {
+  context_.streams.ring().Close(std::exchange(passport.fd, -1));
+}
+
+void Pools::FreeServer(PooledServer& server) { closed_.push_back(static_cast<Server*>(&server)); }
+
+// Pools that share the storage's cap with `board`; its own are nudged by PoolShard.
+void Pools::OnPlaceReleased(Board& board) {
+  const Quota* quota = board.storage_quota();
+  if (quota == nullptr) return;
+  const uint32_t self = context_.siblings.self();
+  const uint32_t count = context_.siblings.count();
+  for (const auto& pool : pools_) {
+    if (pool->board().storage_quota() == quota && pool->has_waiters()) MarkChanged(*pool);
+  }
+  if (count == 1) return;
+  context_.directory.ForEach([&](Board& other) {
+    if (&other == &board || other.storage_quota() != quota) return;
+    const CoreSet& cores = other.hungry_cores();
+    for (uint32_t core = cores.Next(0, count); core < count; core = cores.Next(core + 1, count)) {
+      if (core == self) continue;
+      context_.siblings.Send(core, {.kind = PoolMail::Kind::kNudge,
+                                    .solicited = false,
+                                    .from_core = self,
+                                    .board = &other,
+                                    .passport = nullptr});
+    }
+  });
+}
+
+void Pools::WantPlace(Board& board) {
+  const Quota* quota = board.storage_quota();
+  const uint32_t self = context_.siblings.self();
+  const uint32_t count = context_.siblings.count();
+  for (const auto& pool : pools_) {
+    if (&pool->board() == &board || pool->board().storage_quota() != quota) continue;
+    if (pool->Evict()) return;
+  }
+  bool asked = count == 1;
+  context_.directory.ForEach([&](Board& other) {
+    if (asked || &other == &board || other.storage_quota() != quota) return;
+    for (uint32_t core = 0; core < count && !asked; ++core) {
+      // Partner: Publish of that core. A hint: it may have none left when it reads this.
+      if (core == self || other.line(core).idle.load(std::memory_order_relaxed) == 0) continue;
+      asked = true;
+      context_.siblings.Send(core, {.kind = PoolMail::Kind::kEvict,
+                                    .solicited = false,
+                                    .from_core = self,
+                                    .board = &other,
+                                    .passport = nullptr});
+    }
+  });
+}
+
+void Pools::OnServerOpened(const PooledServer& server) {
+  const auto& opened = static_cast<const Server&>(server);
+  context_.log.Debug("server connected", {{"server", opened.id()},
+                                          {"pool", server.pool().settings().name},
+                                          {"address", opened.address().Text()}});
+}
+
+void Pools::OnServerClosing(const PooledServer& server, CloseReason reason) {
+  const auto& closing = static_cast<const Server&>(server);
+  const bool expected = reason == CloseReason::kIdleTimeout || reason == CloseReason::kLifetime ||
+                        reason == CloseReason::kEvicted || reason == CloseReason::kShutdown;
+  context_.log.Log(expected ? LogLevel::kDebug : LogLevel::kInfo, "server closing",
+                   {{"server", closing.id()},
+                    {"pool", server.pool().settings().name},
+                    {"reason", ToString(reason)}});
+}
+
+void Pools::OnConnectFailed(const PoolShard& pool, const PgError& error) {
+  context_.log.Warning("server connection failed",
+                       {{"pool", pool.settings().name}, {"error", ToString(error)}});
+}
+
+void Pools::BeginCancel(Server& server, CancelObserver* observer) {
+  auto* cancel = new CancelConnection(*this, server, observer);
+  cancels_.PushBack(*cancel);
+  cancel->Begin();
+}
+
+void Pools::OnCancelClosed(CancelConnection& cancel) {
+  cancels_.Erase(cancel);
+  closed_cancels_.push_back(&cancel);
+}
+
+void Pools::ForgetServer(Server& server) {
+  for (CancelConnection* cancel = cancels_.front(); cancel != nullptr;
+       cancel = cancels_.next(*cancel)) {
+    if (cancel->server_ == &server) cancel->server_ = nullptr;
+  }
+}
+
+void Pools::RetryConnect(Server& server) { retries_.push_back(servers_.HandleOf(&server)); }
+
+void Pools::LookUp(Server& server, uint32_t host_index) {
+  const HostConfig& host = server.pool().settings().storage.hosts[host_index];
+  auto job = std::make_unique<LookupJob>(this, servers_.HandleOf(&server), host_index);
+  if (!job->lookup.Begin(context_.crew, context_.siblings.self(),
+                         {.host = host.host, .port = host.port})) {
+    return server.OnLookup(host_index, Unavailable("the side threads are overloaded"));
+  }
+  ++jobs_;
+  static_cast<void>(job.release());  // Finished deletes it
+}
+
+void Pools::DeriveKeys(Server& server, const ScramKeyRequest& request) {
+  auto job = std::make_unique<KeyJob>(this, servers_.HandleOf(&server), request);
+  if (!context_.crew.Submit(context_.siblings.self(), *job)) return server.OnNoKeys();
+  ++jobs_;
+  static_cast<void>(job.release());  // Done deletes it
+}
+
+// --- numbers -------------------------------------------------------------------------------------
+
+Pools::Resources Pools::resources() const {
+  Resources resources{.pools = static_cast<uint32_t>(pools_.size()),
+                      .servers = servers_.count(),
+                      .cancels = static_cast<uint32_t>(cancels_.count() + closed_cancels_.size()),
+                      .jobs = jobs_};
+  for (const auto& pool : pools_) resources.waiters += pool->counts().waiting;
+  return resources;
+}
+
+PoolShard::Counters Pools::Totals() const {
+  PoolShard::Counters totals;
+  for (const auto& pool : pools_) totals += pool->counters();
+  return totals;
+}
+
+}  // namespace trireme
