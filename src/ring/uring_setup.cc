@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -170,7 +171,7 @@ Status UringRing::SetUpQueues() {
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
                  IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE |
                  IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_R_DISABLED;
-  params.cq_entries = options_.completion_entries;
+  params.cq_entries = std::max(options_.completion_entries, options_.submission_entries);
   auto uring = std::make_unique<io_uring>();
   const int error = -io_uring_queue_init_params(options_.submission_entries, uring.get(), &params);
   if (error != 0) return Failed("io_uring_setup", error);
