@@ -28,8 +28,8 @@
 #include <string>
 #include <string_view>
 
-#include "auth/scram.h"
-#include "auth/scram_key_cache.h"
+#include "auth/auth_resources.h"
+#include "auth/scram_server.h"
 #include "auth/stored_secret.h"
 #include "wire/errors.h"
 #include "wire/messages.h"
@@ -37,18 +37,6 @@
 namespace trireme {
 
 enum class ClientAuthMethod : uint8_t { kTrust, kReject, kPassword, kMd5, kScramSha256 };
-
-// What logins of one core share. All outlive the authenticators.
-struct AuthResources {
-  SecretRandom& random;
-  ScramKeyCache& keys;
-  const SaltSecret& salts;  // the same on every core
-};
-
-struct AuthFailure {
-  PgError error;           // for the peer
-  std::string log_detail;  // for our log only; "" = nothing to add
-};
 
 class ClientAuthenticator {
  public:

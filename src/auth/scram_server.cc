@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "auth/scram_server.h"
+
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "auth/scram.h"
 #include "base/assert.h"
 
 namespace trireme {

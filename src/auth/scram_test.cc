@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "auth/scram.h"
-
+//
+// Both sides of SCRAM-SHA-256: the example of RFC 7677, each against refusals, and against each
+// other.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
+#include "auth/scram_client.h"
+#include "auth/scram_server.h"
 #include "auth/seeded_secret_random.h"
 #include "auth/stored_secret.h"
 

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The text of SCRAM messages (RFC 5802 section 7): attributes "x=value" joined by commas. Shared by
-// the two machines. Views point into the given text. Pure; any thread.
+// The text of SCRAM messages (RFC 5802 section 7): attributes "x=value" joined by commas. What the
+// two machines share:
+//
+//   ScramClient (we → PostgreSQL)                ScramServer (a client → us)
+//     client_first()             ──────────▶      OnClientFirst   "n,,n=,r=<nonce>"
+//     OnServerFirst              ◀──────────        server-first   "r=..,s=<salt>,i=<count>"
+//     ProvideKeys: client-final  ──────────▶      OnClientFinal   "c=biws,r=..,p=<proof>"
+//     OnServerFinal              ◀──────────        server-final   "v=<signature>"
+//
+// The user name inside is empty: PostgreSQL ignores it and uses the one of the start-up packet.
+// Views point into the given text. Pure; any thread.
 #pragma once
 
 #include <cstddef>

@@ -55,7 +55,12 @@ std::string MethodName(AuthenticationCode code) {
 ServerAuthenticator::ServerAuthenticator(Setup setup, AuthResources resources)
     : setup_(std::move(setup)), resources_(resources) {}
 
-ServerAuthenticator::~ServerAuthenticator() { SecureZero(payload_); }
+ServerAuthenticator::~ServerAuthenticator() {
+  SecureZero(payload_);
+  if (!setup_.pass_through) return;
+  SecureZero(setup_.pass_through->keys.client_key);
+  SecureZero(setup_.pass_through->keys.server_key);
+}
 
 ServerAuthenticator::Step ServerAuthenticator::FeedBody(Bytes body) {
   MessageReader reader(body);

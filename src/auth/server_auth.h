@@ -21,8 +21,8 @@
 #include <string>
 #include <string_view>
 
-#include "auth/client_auth.h"
-#include "auth/scram.h"
+#include "auth/auth_resources.h"
+#include "auth/scram_client.h"
 #include "auth/stored_secret.h"
 #include "wire/messages.h"
 
@@ -93,7 +93,7 @@ class ServerAuthenticator {
   Step BadMessage(std::string_view what);
   std::string Held() const;
 
-  const Setup setup_;
+  Setup setup_;
   const AuthResources resources_;
   State state_ = State::kStart;
   std::string payload_;  // may hold the password: overwritten at the end

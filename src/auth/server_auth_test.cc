@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "auth/scram_server.h"
 #include "auth/seeded_secret_random.h"
 
 namespace trireme {
