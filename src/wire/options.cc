@@ -34,9 +34,14 @@ PgError Refusal(std::string message, std::string hint) {
 PgResult<StartupOption> ParseSetting(std::string_view switch_text, std::string_view setting) {
   const size_t equals = setting.find('=');
   StartupOption option{.name = std::string(setting.substr(0, equals)), .value = {}};
-  if (equals == std::string_view::npos || option.name.empty()) {
+  if (equals == std::string_view::npos) {
     return Refusal(std::string(switch_text) + std::string(setting) + " requires a value",
                    "Write settings in \"options\" as -c name=value.");
+  }
+  if (option.name.empty()) {
+    return PgError{.severity = severity::kFatal,
+                   .sqlstate = sqlstate::kUndefinedObject,
+                   .message = "unrecognized configuration parameter \"\""};
   }
   std::replace(option.name.begin(), option.name.end(), '-', '_');
   option.value = setting.substr(equals + 1);
