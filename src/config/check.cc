@@ -55,6 +55,7 @@ class Checker {
       const bool has_password = method == AuthMethod::kPassword || method == AuthMethod::kMd5 ||
                                 method == AuthMethod::kScramSha256;
       const std::string pointer = absl::StrCat("/users/", PointerStep(user.name));
+      if (Locate(root_, pointer).kind != JsonValue::Kind::kObject) continue;  // reported
       if (has_password && user.secret.kind == Secret::Kind::kNone) {
         Error(pointer,
               absl::StrCat("user \"", user.name, "\" needs a \"secret\": nobody can pass \"",

@@ -108,6 +108,7 @@ struct LimitsConfig {
 struct TimeoutsConfig {
   Duration client_login = 60s;       // from accept to ReadyForQuery
   Duration client_idle = 0s;         // between transactions; 0 = never
+  Duration half_close = 1s;          // a query whose client sends no more is cancelled after this
   Duration cancel = 10s;             // a forwarded cancel must be finished within this
   Duration shutdown = 30s;           // SIGTERM: after this, remaining clients are ended; 0 = wait
   Duration tcp_keepalive_idle = 60s;      // 0 = off

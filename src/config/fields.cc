@@ -364,7 +364,8 @@ const Section<PoolConfig>& SectionOf() {
                     {.key = "server_lifetime_jitter",
                      .description =
                          "each server subtracts a random part of this from its lifetime, so that "
-                         "they do not all end at once"}),
+                         "they do not all end at once; without it, a "
+                         "lifetime below the default jitter loses up to a tenth"}),
                Make(&PoolConfig::wait_timeout, kAnyTime,
                     {.key = "wait_timeout",
                      .description = "how long a client waits for a server; 0 = for ever",
@@ -488,6 +489,10 @@ const Section<TimeoutsConfig>& SectionOf() {
                {.key = "client_idle",
                 .description = "a client idle between transactions for longer is ended; 0 = never",
                 .pgbouncer = "client_idle_timeout"}),
+          Make(&TimeoutsConfig::half_close, kAnyTime,
+               {.key = "half_close",
+                .description = "a client that has closed its sending side while a query runs is "
+                               "answered within this, else the query is cancelled"}),
           Make(&TimeoutsConfig::cancel, kSomeTime,
                {.key = "cancel",
                 .description = "a forwarded cancel request must be finished within this",

@@ -95,6 +95,7 @@ struct SyntaxWords {
   bool in_key = false;
 };
 
+// Nothing for a text that is none of the parser's token names.
 std::string_view PersonsWord(std::string_view token) {
   constexpr std::pair<std::string_view, std::string_view> kWords[] = {
       {"end of input", "the end of the text"},
@@ -104,33 +105,43 @@ std::string_view PersonsWord(std::string_view token) {
       {"false literal", "false"},
       {"null literal", "null"},
       {"'[', '{', or a literal", "a value"},
+      {"'{'", "'{'"},
+      {"'}'", "'}'"},
+      {"'['", "'['"},
+      {"']'", "']'"},
+      {"':'", "':'"},
+      {"','", "','"},
   };
   for (const auto& [theirs, ours] : kWords) {
     if (token == theirs) return ours;
   }
-  return token;
+  return "";
+}
+
+std::string ExpectedWords(std::string_view token, bool in_key) {
+  if (in_key && token == "string literal") return "a key in double quotes";
+  const std::string_view word = PersonsWord(token);
+  const bool closes = word == "'}'" || word == "']'";
+  return absl::StrCat(closes ? "',' or " : "", ToAbsl(word));
 }
 
 // "… syntax error while parsing <what> - unexpected <token>; expected <token>"
 // "… syntax error while parsing <what> - <problem>; last read: '<text>'; expected <token>"
+// <text> is the file's, perhaps a secret, and stays out of every answer.
 SyntaxWords ReadParserMessage(std::string_view what) {
   SyntaxWords words;
   constexpr std::string_view kExpected = "; expected ";
-  constexpr std::string_view kLastRead = "; last read: ";
   constexpr std::string_view kUnexpected = "unexpected ";
   if (const size_t dash = what.find(" - "); dash != what.npos) {
     words.in_key = what.substr(0, dash).ends_with("object key");
     what = what.substr(dash + 3);
   }
-  const size_t last_read = what.find(kLastRead);  // the text after it is the file's and stays out
+  const size_t last_read = what.find("; last read: ");
   const size_t expected = what.rfind(kExpected);
   if (expected != what.npos) {
-    const std::string_view token = what.substr(expected + kExpected.size());
-    words.expected = words.in_key && token == "string literal" ? "a key in double quotes"
-                     : token == "'}'" || token == "']'" ? absl::StrCat("',' or ", ToAbsl(token))
-                                                        : std::string(PersonsWord(token));
+    words.expected = ExpectedWords(what.substr(expected + kExpected.size()), words.in_key);
   }
-  const std::string_view head = what.substr(0, std::min(last_read, expected));
+  const std::string_view head = what.substr(0, last_read != what.npos ? last_read : expected);
   if (head.starts_with(kUnexpected)) {
     words.found = PersonsWord(head.substr(kUnexpected.size()));
   } else if (head.find("control character U+000A") != head.npos) {
