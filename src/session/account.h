@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <string>
 
+#include "admin/stats.h"
 #include "config/config.h"
+#include "session/requests.h"
 
 namespace trireme {
 
@@ -25,8 +27,7 @@ struct AccountCounters {
   uint64_t transaction_ns = 0;
   uint64_t query_ns = 0;
   uint64_t wait_ns = 0;
-  uint64_t parses = 0;
-  uint64_t binds = 0;
+  RequestCounts requests;
 };
 
 struct Account {
@@ -38,6 +39,7 @@ struct Account {
   uint32_t user_index = 0;
   uint32_t clients = 0;  // logged in on this core
   AccountCounters counters;
+  StatsPeriod period;
 };
 
 }  // namespace trireme

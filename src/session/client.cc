@@ -56,11 +56,11 @@ void Client::EnterPool(WishRef wish) {
   if (!inbox_.empty()) PumpRequests();
 }
 
-void Client::BeginConsole(ConsoleRole role, std::string_view user) {
+void Client::BeginConsole(ConsoleRole role, std::string_view name) {
   clients_.timers().Cancel(timer_);
   DropLogin();
   state_ = State::kConsole;
-  console_ = std::make_unique<ConsoleSession>(*this, clients_, role, user);
+  console_ = std::make_unique<ConsoleSession>(*this, clients_, role, name);
   console_->Begin();
 }
 
@@ -226,6 +226,10 @@ void Client::Drain() {
     case State::kClosed:
       return;
   }
+}
+
+std::string_view Client::console_user() const {
+  return console_ != nullptr ? std::string_view(console_->user()) : std::string_view();
 }
 
 // --- timers ---

@@ -62,6 +62,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   Time connected_at() const { return connected_at_; }
   Time request_since() const { return request_since_; }
   bool console() const { return state_ == State::kConsole; }
+  std::string_view console_user() const;
   uint32_t listener_index() const { return listener_index_; }
 
   // A cancel request that names this client; checks the secret in constant time.
@@ -76,6 +77,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   void End(const PgError& error);
 
  private:
+  friend class Clients;
   friend class ConsoleSession;
   friend class Login;
 
@@ -99,7 +101,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
 
   // The login has succeeded.
   void EnterPool(WishRef wish);
-  void BeginConsole(ConsoleRole role, std::string_view user);
+  void BeginConsole(ConsoleRole role, std::string_view name);
   void DropLogin();
 
   // relay.cc

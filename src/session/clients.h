@@ -89,6 +89,8 @@ struct ClientsContext {
 
 class Clients {
  public:
+  static constexpr Duration kStatsPeriod = 60s;
+
   explicit Clients(const ClientsContext& context);
   ~Clients();  // at rest (asserted)
   Clients(const Clients&) = delete;
@@ -104,6 +106,8 @@ class Clients {
   void EndAll();
 
   uint32_t count() const { return clients_.count(); }
+  // Connections that ended (or were turned away) since the last call, for the placement of new ones.
+  uint32_t TakeFreedCount() { return std::exchange(freed_, 0); }
   bool at_rest() const { return clients_.count() == 0 && jobs_ == 0 && cancels_.empty(); }
   template <typename Visit>
   void ForEach(Visit visit) {
@@ -113,6 +117,7 @@ class Clients {
   const std::vector<std::unique_ptr<Account>>& accounts() const { return accounts_; }
 
   // --- for Client, Login and ConsoleSession ---
+  uint32_t core() const { return context_.core; }
   const Config& config() const { return context_.config; }
   Streams& streams() { return context_.streams; }
   TimerWheel& timers() { return context_.timers; }
@@ -129,6 +134,9 @@ class Clients {
   Handle HandleOf(const Client& client) const { return clients_.HandleOf(&client); }
   Client* Find(Handle handle) { return clients_.Find(handle); }
 
+  // What a console client asked all cores for.
+  void OnSnapshot(Handle requester, const FleetSnapshot& fleet);
+
   // The account for this route and user, made when it is the first client of its kind here.
   PgResult<Account*> FindAccount(const Target& target, ClientNames names);
   // The place of a new client under all limits; an error (53300) when there is none.
@@ -137,7 +145,7 @@ class Clients {
   // A CancelRequest arrived on the connection of `requester`, which stays open until it is delivered.
   void RouteCancel(Client& requester, uint32_t process_id, Bytes secret);
   // Derives keys on a side thread; the login of `client` hears if it is still there.
-  void DeriveKeys(const Client& client, const ScramKeyRequest& request);
+  void DeriveKeys(Client& client, const ScramKeyRequest& request);
 
   void OnClientClosing(Client& client, std::string_view reason);
   void Bury(Client& client) { closed_.push_back(&client); }
@@ -152,6 +160,7 @@ class Clients {
   void OnCancelDelivered(Cancel& cancel);
   void Finish(std::unique_ptr<CancelMail> mail);
   void OnKeysDerived(KeyJob& job);
+  void OnPeriod();
 
   const ClientsContext context_;
   const Requests::Limits request_limits_;
@@ -164,8 +173,10 @@ class Clients {
   std::vector<std::unique_ptr<ConsoleSession>> closed_consoles_;
   std::vector<std::unique_ptr<Cancel>> cancels_;  // being delivered by servers of this core
   std::vector<std::unique_ptr<Cancel>> delivered_;
+  Timer period_timer_;  // of StatsPeriod
   uint64_t next_id_ = 1;
   uint32_t jobs_ = 0;
+  uint32_t freed_ = 0;
   bool draining_ = false;
 };
 

@@ -54,7 +54,7 @@ void Client::PumpRequests() {
     if (stream_.clogged()) break;                                // until OnDrained
     if (server_ != nullptr && server_->stream().clogged()) break;  // until OnServerDrained
     const Requests::Context context{server_ != nullptr ? &server_->replies() : nullptr, pinned(),
-                                    clients_.request_limits()};
+                                    clients_.request_limits(), account_->counters.requests};
     const RequestStep step = requests_.Next(inbox_.Front(), context);
     if (step.size > 0) {
       if (step.forward) {

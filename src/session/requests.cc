@@ -91,6 +91,8 @@ RequestStep Requests::Next(Bytes bytes, const Context& context) {
     }
     if (started && verdict.forward != step.forward) break;
     if (verdict.expect) context.replies->Expect(verdict.request, Disposition::kForward);
+    if (head.type == frontend::kParse) context.counts.parses += verdict.forward ? 1 : 0;
+    if (head.type == frontend::kBind) context.counts.binds += verdict.forward ? 1 : 0;
     if (head.type == frontend::kSync) passing_over_ = false;
     if (head.type == frontend::kParse && verdict.forward) unnamed_ready_ = true;
     if (head.type == frontend::kQuery) unnamed_ready_ = false;

@@ -38,6 +38,12 @@ struct RequestStep {
   uint32_t need = 0;
 };
 
+// For statistics.
+struct RequestCounts {
+  uint64_t parses = 0;
+  uint64_t binds = 0;
+};
+
 class Requests {
  public:
   struct Limits {
@@ -51,6 +57,7 @@ class Requests {
     Replies* replies;
     bool pinned;
     const Limits& limits;
+    RequestCounts& counts;
   };
   RequestStep Next(Bytes bytes, const Context& context);
 

@@ -61,6 +61,8 @@ class Replies {
   // Extended requests were sent and no Sync after them: the server holds an implicit transaction
   // open, or ignores everything (skipping()), until a Sync comes.
   bool needs_sync() const { return needs_sync_; }
+  // The message at hand was passed in part.
+  bool mid_message() const { return body_left_ > 0; }
   bool in_copy() const { return in_copy_; }
   // The server ignores requests until the next Sync (error in the extended protocol).
   bool skipping() const { return skipping_; }

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "session/clients.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "session/report.h"
+#include "side/crew.h"
+#include "wire/writer.h"
+
+namespace trireme {
+
+// --- counts ---
+
+ClientCounts::ClientCounts(size_t route_count, size_t user_count)
+    : routes_(std::make_unique<std::atomic<uint32_t>[]>(route_count)),
+      users_(std::make_unique<std::atomic<uint32_t>[]>(user_count)) {}
+
+bool ClientCounts::TryAdd(std::atomic<uint32_t>& count, uint32_t limit) {
+  // Relaxed: the number itself is all that is shared.
+  uint32_t now = count.load(std::memory_order_relaxed);
+  do {
+    if (limit != 0 && now >= limit) return false;
+  } while (!count.compare_exchange_weak(now, now + 1, std::memory_order_relaxed));
+  return true;
+}
+
+void ClientCounts::Remove(std::atomic<uint32_t>& count) {
+  const uint32_t before = count.fetch_sub(1, std::memory_order_relaxed);
+  TRIREME_ASSERT(before > 0);
+}
+
+// --- life ---
+
+Clients::Clients(const ClientsContext& context)
+    : context_(context),
+      request_limits_{.message_bytes_max = context.config.limits.message_bytes_max,
+                      .expected_replies_max = context.config.limits.expected_replies_max},
+      // Beyond clients_max: connections that are logging in, cancelling, or being told that it is full.
+      clients_(std::min(kCancelSlotsMax, 2 * context.config.limits.clients_max + 1024)),
+      period_timer_([](void* owner) { static_cast<Clients*>(owner)->OnPeriod(); }, this),
+      next_id_((uint64_t{context.core} << 48) + 1) {
+  OnPeriod();
+}
+
+Clients::~Clients() {
+  timers().Cancel(period_timer_);
+  EndOfTurn();
+  TRIREME_ASSERT(at_rest());
+}
+
+void Clients::OnAccept(Client::Arrival arrival) {
+  Client* client = clients_.New(*this, next_id_);
+  if (client == nullptr || draining_) {
+    if (client != nullptr) clients_.Free(client);
+    streams().ring().Close(arrival.fd);
+    ++freed_;
+    return;
+  }
+  ++next_id_;
+  client->Begin(arrival);
+}
+
+void Clients::EndOfTurn() {
+  delivered_.clear();
+  closed_logins_.clear();
+  closed_consoles_.clear();
+  freed_ += static_cast<uint32_t>(closed_.size());
+  for (Client* client : closed_) clients_.Free(client);
+  closed_.clear();
+}
+
+void Clients::Bury(std::unique_ptr<Login> login) { closed_logins_.push_back(std::move(login)); }
+void Clients::Bury(std::unique_ptr<ConsoleSession> console) {
+  closed_consoles_.push_back(std::move(console));
+}
+
+void Clients::Drain() {
+  draining_ = true;
+  clients_.ForEach([](Client& client) { client.Drain(); });
+}
+
+void Clients::EndAll() {
+  draining_ = true;
+  clients_.ForEach([this](Client& client) { client.End(ShutdownError()); });
+}
+
+PgError Clients::ShutdownError() const {
+  return {.severity = severity::kFatal,
+          .sqlstate = sqlstate::kAdminShutdown,
+          .message = "terminating connection due to administrator command",
+          .detail = "The pooler is shutting down."};
+}
+
+// Every core rolls at the same multiples of the period, so that their sums are of one window.
+void Clients::OnPeriod() {
+  for (const auto& account : accounts_) account->period.Roll(TotalsOf(*this, *account));
+  const Duration into = now().time_since_epoch() % kStatsPeriod;
+  timers().Schedule(period_timer_, now() + (kStatsPeriod - into));
+}
+
+void Clients::OnSnapshot(Handle requester, const FleetSnapshot& fleet) {
+  Client* client = clients_.Find(requester);
+  if (client != nullptr && client->console_ != nullptr) client->console_->OnSnapshot(fleet);
+}
+
+// --- accounts and limits ---
+
+PgResult<Account*> Clients::FindAccount(const Target& target, ClientNames names) {
+  const std::pair<std::string, std::string> key(names.database, names.user);
+  if (const auto found = by_name_.find(key); found != by_name_.end()) return found->second;
+  PgResult<PoolShard*> pool = pools().Find(target);
+  if (const auto* error = std::get_if<PgError>(&pool)) return *error;
+  auto account = std::make_unique<Account>();
+  account->database = names.database;
+  account->user = names.user;
+  account->mode = target.mode;
+  account->pool = std::get<PoolShard*>(pool);
+  account->route_index = static_cast<uint32_t>(target.route - config().routes.data());
+  account->user_index = static_cast<uint32_t>(target.user - config().users.data());
+  accounts_.push_back(std::move(account));
+  return by_name_[key] = accounts_.back().get();
+}
+
+std::optional<PgError> Clients::Admit(Client& client, Account& account) {
+  const Config& settings = config();
+  const RouteConfig& route = settings.routes[account.route_index];
+  const UserConfig& user = settings.users[account.user_index];
+  const auto full = [](std::string what, uint32_t limit, std::string option) {
+    return PgError{.severity = severity::kFatal,
+                   .sqlstate = sqlstate::kTooManyConnections,
+                   .message = "sorry, too many clients already",
+                   .detail = what + " has " + std::to_string(limit) + " of at most " +
+                             std::to_string(limit) + " client connections.",
+                   .hint = "Raise " + option + ", or close idle connections."};
+  };
+  ClientCounts& counts = context_.counts;
+  if (!ClientCounts::TryAdd(counts.total(), settings.limits.clients_max)) {
+    return full("The pooler", settings.limits.clients_max, "limits.clients_max");
+  }
+  if (!ClientCounts::TryAdd(counts.of_route(account.route_index), route.clients_max)) {
+    ClientCounts::Remove(counts.total());
+    return full("The route for database \"" + account.database + "\"", route.clients_max,
+                "the route's clients_max");
+  }
+  if (!ClientCounts::TryAdd(counts.of_user(account.user_index), user.clients_max)) {
+    ClientCounts::Remove(counts.total());
+    ClientCounts::Remove(counts.of_route(account.route_index));
+    return full("User \"" + account.user + "\"", user.clients_max, "the user's clients_max");
+  }
+  ++account.clients;
+  ++account.counters.logins;
+  client.account_ = &account;
+  return std::nullopt;
+}
+
+void Clients::OnClientClosing(Client& client, std::string_view reason) {
+  Account* account = client.account_;
+  if (account != nullptr) {
+    --account->clients;
+    account->counters.bytes_received += client.stream().bytes_received();
+    account->counters.bytes_sent += client.stream().bytes_sent();
+    ClientCounts::Remove(context_.counts.total());
+    ClientCounts::Remove(context_.counts.of_route(account->route_index));
+    ClientCounts::Remove(context_.counts.of_user(account->user_index));
+  }
+  if (account != nullptr && config().log.disconnections) {
+    log().Info("client disconnected",
+               {{"client", client.id()},
+                {"user", account->user},
+                {"database", account->database},
+                {"reason", reason},
+                {"age_ms", Milliseconds(now() - client.connected_at())}});
+  }
+}
+
+// --- cancel requests ---
+
+// One cancel of a query that runs here, until PostgreSQL has taken it.
+class Clients::Cancel final : public CancelObserver {
+ public:
+  Cancel(Clients& clients, std::unique_ptr<CancelMail> request)
+      : mail(std::move(request)), clients_(clients) {}
+  void OnCancelEnd() override { clients_.OnCancelDelivered(*this); }
+
+  std::unique_ptr<CancelMail> mail;
+
+ private:
+  Clients& clients_;
+};
+
+uint32_t Clients::CancelIdOf(const Client& client) const {
+  return context_.cancel_ids.Encode({.core = context_.core, .slot = HandleOf(client).index});
+}
+
+void Clients::RouteCancel(Client& requester, uint32_t process_id, Bytes secret) {
+  auto mail = std::make_unique<CancelMail>();
+  mail->from_core = context_.core;
+  mail->requester = HandleOf(requester);
+  mail->process_id = process_id;
+  mail->secret.assign(secret.begin(), secret.end());
+  const CancelTarget target = context_.cancel_ids.Decode(process_id);
+  if (target.core == context_.core) {
+    Deliver(std::move(mail));
+  } else if (target.core < context_.siblings.count()) {
+    context_.siblings.Send(target.core, std::move(mail));
+  } else {
+    Finish(std::move(mail));
+  }
+}
+
+void Clients::OnMail(std::unique_ptr<CancelMail> mail) {
+  if (mail->done) {
+    Finish(std::move(mail));
+  } else {
+    Deliver(std::move(mail));
+  }
+}
+
+void Clients::Deliver(std::unique_ptr<CancelMail> mail) {
+  const CancelTarget target = context_.cancel_ids.Decode(mail->process_id);
+  Client* client = clients_.FindByIndex(target.slot);
+  if (client == nullptr || !client->ProvesKey(mail->secret)) {
+    log().Info("cancel request with a wrong or stale key");  // as silent to the sender as PostgreSQL
+    return Finish(std::move(mail));
+  }
+  cancels_.push_back(std::make_unique<Cancel>(*this, std::move(mail)));
+  Cancel& cancel = *cancels_.back();
+  if (!client->CancelRequest(&cancel)) OnCancelDelivered(cancel);
+}
+
+void Clients::OnCancelDelivered(Cancel& cancel) {
+  const auto found = std::find_if(cancels_.begin(), cancels_.end(),
+                                  [&cancel](const auto& each) { return each.get() == &cancel; });
+  TRIREME_ASSERT(found != cancels_.end());
+  std::unique_ptr<CancelMail> mail = std::move(cancel.mail);
+  delivered_.push_back(std::move(*found));  // we may be inside its call
+  cancels_.erase(found);
+  Finish(std::move(mail));
+}
+
+// The asker's connection is closed when the cancel has been delivered: until then its owner may rely on it.
+void Clients::Finish(std::unique_ptr<CancelMail> mail) {
+  if (mail->from_core != context_.core) {
+    mail->done = true;
+    const uint32_t core = mail->from_core;
+    context_.siblings.Send(core, std::move(mail));
+    return;
+  }
+  Client* requester = clients_.Find(mail->requester);
+  if (requester != nullptr) requester->Close("cancel request done", Client::Farewell::kFlush);
+}
+
+// --- key derivation ---
+
+struct Clients::KeyJob final : Job {
+  KeyJob(Clients& owner, Handle handle, const ScramKeyRequest& request)
+      : Job(&KeyJob::Work, &KeyJob::Done), clients(owner), client(handle), derivation(request) {}
+  static void Work(Job& job) {
+    KeyJob& self = static_cast<KeyJob&>(job);
+    self.keys = self.derivation.Run();
+  }
+  static void Done(Job& job) {
+    KeyJob& self = static_cast<KeyJob&>(job);
+    self.clients.OnKeysDerived(self);
+  }
+
+  Clients& clients;
+  const Handle client;
+  const ScramKeyJob derivation;
+  ScramKeys keys{};
+};
+
+void Clients::DeriveKeys(Client& client, const ScramKeyRequest& request) {
+  ++jobs_;
+  auto* job = new KeyJob(*this, HandleOf(client), request);  // deleted in OnKeysDerived
+  if (context_.crew.Submit(context_.core, *job)) return;
+  --jobs_;
+  delete job;
+  client.CloseWith({.severity = severity::kFatal,
+                   .sqlstate = sqlstate::kInsufficientResources,
+                   .message = "too many logins at once; try again"},
+                  "too many key derivations");
+}
+
+void Clients::OnKeysDerived(KeyJob& job) {
+  --jobs_;
+  Client* client = clients_.Find(job.client);
+  if (job.state == Job::State::kWorked && client != nullptr && client->login_ != nullptr) {
+    client->login_->OnKeys(job.keys);
+  }
+  delete &job;
+}
+
+}  // namespace trireme
