@@ -90,6 +90,17 @@ TEST(Rig, FakeServerDemandsEveryKindOfPassword) {
   }
 }
 
+TEST(Rig, FakeServerMaySpeakByteByByte) {
+  FakeServer server([](FakeSession& session) {
+    session.SendByteByByte(AuthenticationOk() + BackendKeyData(1, "fake") + ReadyForQuery());
+    session.ReadQuery();
+    session.SendByteByByte(RowDescription({"c"}) + DataRow({"v"}) + CommandComplete("SELECT 1") +
+                           ReadyForQuery());
+    session.Read();
+  });
+  EXPECT_EQ(Connection({.port = server.port()}).Value("anything"), "v");
+}
+
 TEST(Rig, FakeServerCountsCancels) {
   FakeServer server([](FakeSession& session) {
     session.Accept();

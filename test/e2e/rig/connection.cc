@@ -30,9 +30,10 @@ PGconn* Open(const Target& target) {
   return connection;
 }
 
+std::string Text(const char* text) { return text != nullptr ? text : ""; }
+
 std::string Field(const PGresult* result, int code) {
-  const char* text = PQresultErrorField(result, code);
-  return text != nullptr ? text : "";
+  return Text(PQresultErrorField(result, code));
 }
 
 Answer ToAnswer(const PGresult* result, PGconn* connection) {
@@ -46,9 +47,9 @@ Answer ToAnswer(const PGresult* result, PGconn* connection) {
     answer.text = Field(result, PG_DIAG_MESSAGE_PRIMARY);
     if (answer.text.empty()) answer.text = PQerrorMessage(connection);
   }
-  answer.tag = PQcmdStatus(const_cast<PGresult*>(result));
+  answer.tag = Text(PQcmdStatus(const_cast<PGresult*>(result)));
   for (int column = 0; column < PQnfields(result); ++column) {
-    answer.columns.emplace_back(PQfname(result, column));
+    answer.columns.push_back(Text(PQfname(result, column)));  // null for COPY
     answer.types.push_back(PQftype(result, column));
   }
   for (int row = 0; row < PQntuples(result); ++row) {

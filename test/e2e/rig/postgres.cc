@@ -77,11 +77,14 @@ Postgres::~Postgres() {
 void Postgres::Initialize() {
   const std::string data = dir_ / "data";
   const RunOutput init =
-      Run({.argv = {PostgresProgram("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E",
-                    "UTF8", "--locale=C", "--no-sync", "--no-instructions"},
-           .as = identity_});
+      RunToEnd({.argv = {PostgresProgram("initdb"), "-D", data, "-U", "postgres", "-A", "trust",
+                         "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"},
+                .as = identity_});
   if (init.exit.code != 0) throw RigError("initdb failed:\n" + init.text);
-  WriteFile(data + "/pg_hba.conf", kHostRules);
+  const char* against = std::getenv("TRIREME_E2E_AGAINST");
+  const bool direct = against != nullptr && std::string(against) == "postgres";
+  WriteFile(data + "/pg_hba.conf",
+            direct ? "local all all trust\nhost all all all trust\n" : kHostRules);
   WriteFile(data + "/postgresql.conf", kSettings + std::string("port = ") + std::to_string(port_) +
                                            "\nunix_socket_directories = '" + dir_.path() + "'\n");
   Start();
@@ -133,6 +136,16 @@ int Postgres::Count(const std::string& condition) {
       Value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = "
             "'client backend' AND pid <> pg_backend_pid() AND (" +
             condition + ")"));
+}
+
+void Postgres::EndAllOthers() {
+  const bool ended = Eventually([&] {
+    Value(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = "
+        "'client backend' AND pid <> pg_backend_pid()");
+    return Count("true") == 0;
+  });
+  if (!ended) throw RigError("backends do not end");
 }
 
 std::string Postgres::StoredSecret(const std::string& role) {

@@ -45,6 +45,7 @@ class Postgres {
   std::string Value(const std::string& sql);
   int Count(const std::string& condition);  // rows of pg_stat_activity, client backends only
   std::string StoredSecret(const std::string& role);
+  void EndAllOthers();  // backends a former daemon may have left
 
  private:
   void Initialize();

@@ -129,7 +129,7 @@ std::optional<ExitStatus> Process::Wait(milliseconds limit) {
   return exit_;
 }
 
-RunOutput Run(Command command, milliseconds limit) {
+RunOutput RunToEnd(Command command, milliseconds limit) {
   const TempDir dir;
   if (command.output_file.empty()) command.output_file = dir / "output";
   Process process(command);

@@ -68,7 +68,7 @@ struct RunOutput {
   std::string text;
 };
 // Runs to the end; throws when it does not end in time.
-RunOutput Run(Command command, milliseconds limit = 3 * kPatience);
+RunOutput RunToEnd(Command command, milliseconds limit = 3 * kPatience);
 
 // A new directory under $TMPDIR (or /tmp), readable by `owner`, removed with all it holds by the
 // destructor, and by a helper process when this one dies without getting there.

@@ -62,10 +62,15 @@ Command StartCommand(const TriremeOptions& options, const std::string& dir, uint
 
 }  // namespace
 
-bool AgainstPgbouncer() {
+namespace {
+std::string Against() {
   const char* name = std::getenv("TRIREME_E2E_AGAINST");
-  return name != nullptr && std::string(name) == "pgbouncer";
+  return name != nullptr ? name : "trireme";
 }
+}  // namespace
+
+bool AgainstPgbouncer() { return Against() == "pgbouncer"; }
+bool AgainstPostgres() { return Against() == "postgres"; }
 
 std::string TriremeProgram() {
   const char* path = std::getenv("TRIREME_BINARY");
@@ -116,6 +121,12 @@ Message FirstErrorOf(RawClient client, const LoginRequest& request) {
 
 Trireme::Trireme(const TriremeOptions& options)
     : identity_(AgainstPgbouncer() ? OrdinaryUser() : options.as), dir_(identity_) {
+  if (options.server_port == 0) Postgres::Shared().EndAllOthers();
+  if (AgainstPostgres()) {
+    port_ = Postgres::Shared().port();
+    process_ = std::make_unique<Process>(Command{.argv = {"sleep", "1000"}});
+    return;
+  }
   TriremeOptions own = options;
   own.as = identity_;
   Command command = StartCommand(own, dir_.path(), port_);
@@ -160,7 +171,7 @@ void Trireme::Stop() {
 void Trireme::CheckAfterExit(const ExitStatus& exit) {
   checked_ = true;
   const std::string log = Log();
-  if (AgainstPgbouncer()) return;
+  if (AgainstPgbouncer() || AgainstPostgres()) return;
   EXPECT_EQ(exit.code, expected_exit_.code) << log;
   EXPECT_EQ(exit.signal, expected_exit_.signal) << log;
   ExpectQuietSanitizers(log);

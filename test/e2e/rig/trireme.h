@@ -5,8 +5,9 @@
 // after any test: exit code 0, quiet sanitizers, and "resources at rest" in the log with no client,
 // server, buffer or operation left.
 //
-// The program is $TRIREME_BINARY. With TRIREME_E2E_AGAINST=pgbouncer the same tests drive Debian's
-// PgBouncer instead: the control group that tells a wrong test from a wrong pooler.
+// The program is $TRIREME_BINARY. TRIREME_E2E_AGAINST=pgbouncer lets the same tests drive Debian's
+// PgBouncer, TRIREME_E2E_AGAINST=postgres PostgreSQL itself (relay and copy make sense there): the
+// control groups that tell a wrong test from a wrong pooler.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -89,6 +90,7 @@ Json TriremeConfig(const TriremeOptions& options, uint16_t port);
 std::string WritePgbouncerConfig(const Json& config, const std::string& dir);
 
 bool AgainstPgbouncer();
+bool AgainstPostgres();
 std::string TriremeProgram();  // throws when the environment does not name it
 
 // For what PgBouncer is known to do differently.
