@@ -26,7 +26,7 @@ class CancelObserver {
 
  protected:
   CancelObserver() = default;
-  ~CancelObserver();  // forgets the connection: nothing is told any more
+  virtual ~CancelObserver();  // forgets the connection: nothing is told any more
 
  private:
   friend class CancelConnection;

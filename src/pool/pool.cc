@@ -41,6 +41,7 @@ const char* ToString(CloseReason reason) {
 PoolSettings PoolSettings::From(const Target& target) {
   return {.key = target.key.ToString(),
           .name = absl::StrCat(ToAbsl(target.storage_database), "/", ToAbsl(target.storage_user)),
+          .route_index = target.key.route_index,
           .mode = target.mode,
           .pool = target.route->pool,
           .storage = *target.storage,

@@ -243,7 +243,7 @@ class PoolShard {
   void ReleasePlace();
   void NudgeHungry();
   uint32_t PromisedElsewhere();
-  void Advertise();
+  bool Advertise();
   PoolMail MailOf(PoolMail::Kind kind) const;
   uint32_t connecting() const;
   uint32_t isolated_share() const;
@@ -274,6 +274,7 @@ class PoolShard {
   // wanted on our line + claims on their way to us == advertised_
   uint32_t advertised_ = 0;
   uint32_t published_idle_ = 0;
+  uint32_t published_waiting_ = 0;
   Time published_oldest_ = kNever;
   bool idle_bit_ = false;  // sticky: removed only after a steal was refused
   bool hungry_bit_ = false;

@@ -15,8 +15,9 @@
 namespace trireme {
 
 struct PoolSettings {
-  std::string key;   // of the board: PoolKey::ToString()
-  std::string name;  // "database/user" at the storage, for texts people read
+  std::string key;           // of the board: PoolKey::ToString()
+  std::string name;          // "database/user" at the storage, for texts people read
+  uint32_t route_index = 0;  // into Config::routes
   PoolMode mode = PoolMode::kTransaction;
   PoolConfig pool;
   StorageConfig storage;

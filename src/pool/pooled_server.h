@@ -62,7 +62,7 @@ class PooledServer {
   virtual void BeginClose(CloseKind kind) = 0;
 
  protected:
-  ~PooledServer() = default;
+  virtual ~PooledServer() = default;
 
   uint32_t holds_ = 0;
 

@@ -35,7 +35,7 @@ class Server final : public PooledServer, private StreamOwner {
  public:
   Server(Pools& pools, uint64_t id);
   Server(Pools& pools, ServerPassport& passport);
-  ~Server();  // closed or left
+  ~Server() override;  // closed or left
 
   // --- for the user it is lent to ---
   Stream& stream() { return *stream_; }    // send requests here; push to replies() first

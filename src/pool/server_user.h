@@ -6,7 +6,7 @@
 
 #include "base/intrusive_list.h"
 #include "base/time.h"
-#include "ring/buffers.h"
+#include "net/inbox.h"
 #include "wire/errors.h"
 
 namespace trireme {

@@ -306,8 +306,9 @@ uint32_t PoolShard::PromisedElsewhere() {
   return advertised_ - wanted;
 }
 
-// Makes `wanted` match our waiters, as far as others have not claimed it.
-void PoolShard::Advertise() {
+// Makes `wanted` match the waiters that no steal is out for, as far as others have not claimed it.
+// True when there are such waiters.
+bool PoolShard::Advertise() {
   const auto waiting = static_cast<uint32_t>(waiters_.count());
   const uint32_t target = waiting - std::min(waiting, steals_pending_);
   std::atomic<uint32_t>& wanted = board_.line(self_).wanted;
@@ -322,6 +323,7 @@ void PoolShard::Advertise() {
     } while (!wanted.compare_exchange_weak(before, before - taken, kRelaxed));  // partner: Claim
     advertised_ -= taken;
   }
+  return target > 0;
 }
 
 // Writes only what has changed. Partners of the line and the bits: other cores' Hungriest,
@@ -329,10 +331,9 @@ void PoolShard::Advertise() {
 bool PoolShard::Publish() {
   Seek();
   if (core_count_ == 1) return false;
-  Advertise();
+  const bool hungry = Advertise();
   Board::Line& line = board_.line(self_);
   const auto idle_count = static_cast<uint32_t>(idle().count());
-  const bool hungry = !waiters_.empty();
   const Time oldest = hungry ? waiters_.front()->since : kNever;
   bool look_again = hungry;
   if (idle_count != published_idle_) {
@@ -344,8 +345,9 @@ bool PoolShard::Publish() {
     line.oldest_ns.store(oldest.time_since_epoch().count(), kRelaxed);
     published_oldest_ = oldest;
   }
-  if (hungry || hungry_bit_) {
-    line.waiting.store(static_cast<uint32_t>(waiters_.count()), kRelaxed);
+  if (waiters_.count() != published_waiting_) {
+    published_waiting_ = static_cast<uint32_t>(waiters_.count());
+    line.waiting.store(published_waiting_, kRelaxed);
   }
   if (hungry != hungry_bit_) {
     hungry_bit_ = hungry;
