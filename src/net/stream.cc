@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// A stream's life. The hot path is OnReceiveCompletion → owner → Send → Settle → StartSend →
-// OnSendCompletion; all else is cold.
+// The hot path of a stream: OnReceiveCompletion → owner → Send → (end of turn) Flush → Settle →
+// StartSend → OnSendCompletion. How a stream comes and goes is in stream_life.cc.
 //
 // Callbacks to the owner are always the last thing a function does: the owner may call any method,
 // so nothing that was read before is true afterwards.
@@ -10,95 +10,18 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "ring/errno_table.h"
 
 namespace trireme {
 
-Stream::Stream(Streams& streams, StreamOwner& owner)
-    : streams_(streams),
-      owner_(owner),
-      receive_op_(&Stream::OnReceiveCompletion, this),
-      send_op_(&Stream::OnSendCompletion, this) {}
-
-Stream::~Stream() {
-  TRIREME_ASSERT(state_ == State::kIdle || state_ == State::kClosed);
-  TRIREME_ASSERT(Quiet() && first_.empty());
-}
-
-// ---- open ----
-
-void Stream::Adopt(int fd) {
-  TRIREME_ASSERT(state_ == State::kIdle && fd >= 0 && Quiet());
-  fd_ = fd;
-  ++streams_.open_count_;
-  state_ = State::kOpen;
-  receive_ = Receive::kOff;
-  end_reported_ = false;
-  error_ = 0;
-  SettleReceive();
-}
-
-void Stream::Connect(const SocketAddress& address) {
-  TRIREME_ASSERT(state_ == State::kIdle && Quiet());
-  state_ = State::kConnecting;
-  receive_ = Receive::kOff;
-  end_reported_ = false;
-  error_ = 0;
-  const Result<int> fd = streams_.ring_.Open(address.family());
-  if (!fd.ok()) {
-    error_ = errno;
-    SettleLater();
-    return;
-  }
-  fd_ = *fd;
-  ++streams_.open_count_;
-  if (!address.is_unix()) streams_.ring_.SetOptions(fd_, streams_.options_.socket);
-  batch_ = streams_.NewBatch();
-  batch_->address = address;
-  connecting_ = true;
-  streams_.ring_.BeginConnect(send_op_, fd_, batch_->address);
-}
-
-void Stream::Connected(int error) {
-  connecting_ = false;
-  if (state_ == State::kClosing) {
-    SettleLater();
-    return;
-  }
-  TRIREME_ASSERT(state_ == State::kConnecting);
-  if (error != 0) {
-    TRIREME_ASSERT(Classify(Operation::kConnect, error) != Verdict::kStopProgram);
-    error_ = error;
-    SettleConnecting();
-    return;
-  }
-  state_ = State::kOpen;
-  SettleReceive();
-  owner_.OnConnected(0);
-}
-
-// The connect has failed, or could not even begin.
-void Stream::SettleConnecting() {
-  if (!Quiet()) return;
-  const int error = error_;
-  TRIREME_ASSERT(error != 0);
-  if (fd_ >= 0) {
-    streams_.ring_.Close(fd_);
-    fd_ = -1;
-    --streams_.open_count_;
-  }
-  error_ = 0;
-  state_ = State::kIdle;
-  owner_.OnConnected(error);
-}
-
-SocketAddress Stream::PeerAddress() const {
-  return fd_ < 0 ? SocketAddress{} : streams_.ring_.PeerAddress(fd_);
-}
-
-SocketAddress Stream::LocalAddress() const {
-  return fd_ < 0 ? SocketAddress{} : streams_.ring_.LocalAddress(fd_);
+void Stream::SettleLater() {
+  if (settles_) return;
+  settles_ = true;
+  next_settling_ = nullptr;
+  *streams_.settling_end_ = this;
+  streams_.settling_end_ = &next_settling_;
 }
 
 // ---- receive ----
@@ -238,6 +161,28 @@ void Stream::StartGatheredSend() {
   streams_.ring_.BeginSendVector(send_op_, fd_, batch_->message);
 }
 
+inline void Stream::ConsumeSent(uint32_t count) {
+  TRIREME_ASSERT(count <= backlog_bytes_);
+  backlog_bytes_ -= count;
+  if (count == first_.size() && rest_ == nullptr) [[likely]] {
+    first_.Clear();
+    return;
+  }
+  ConsumeQueue(count);
+}
+
+inline void Stream::Sent(int32_t result) {
+  if (result > 0) [[likely]] {
+    bytes_sent_ += static_cast<uint32_t>(result);
+    ConsumeSent(static_cast<uint32_t>(result));
+  } else {
+    SendFailed(-result);
+  }
+  if (aborted_) DropQueue();
+  if (!first_.empty() || state_ != State::kOpen) SettleLater();
+  if (clogged_) CheckDrained();
+}
+
 void Stream::OnSendCompletion(Op& op, Completion& completion) {
   Stream& stream = *static_cast<Stream*>(op.owner);
   if (stream.batch_ != nullptr) [[unlikely]] {
@@ -251,26 +196,12 @@ void Stream::OnSendCompletion(Op& op, Completion& completion) {
   stream.Sent(completion.result);
 }
 
-void Stream::Sent(int32_t result) {
-  if (result > 0) [[likely]] {
-    bytes_sent_ += static_cast<uint32_t>(result);
-    ConsumeSent(static_cast<uint32_t>(result));
-  } else {
-    SendFailed(-result);
-  }
-  if (aborted_) DropQueue();
-  if (!first_.empty() || state_ != State::kOpen) SettleLater();
-  if (clogged_) CheckDrained();
-}
-
-void Stream::ConsumeSent(uint32_t count) {
-  TRIREME_ASSERT(count <= backlog_bytes_);
-  backlog_bytes_ -= count;
+void Stream::ConsumeQueue(uint32_t count) {
   while (count >= first_.size()) {
     count -= first_.size();
     if (rest_ == nullptr) {
       TRIREME_ASSERT(count == 0);
-      first_ = Slice{};
+      first_.Clear();
       return;
     }
     SendNode* node = rest_;
@@ -282,79 +213,15 @@ void Stream::ConsumeSent(uint32_t count) {
   if (count > 0) first_.TrimFront(count);
 }
 
-// The peer no longer reads. What it sent before (often the reason) is still on its way to us:
-// ending the read side makes the receive hand that over and then end, which is when the owner is
-// told.
-void Stream::SendFailed(int error) {
-  const Verdict verdict = Classify(Operation::kSend, error);
-  TRIREME_ASSERT(verdict != Verdict::kStopProgram);
-  if (verdict == Verdict::kExpected && state_ != State::kClosing) return;  // send again
-  DropQueue();
-  if (error_ == 0) error_ = error == 0 ? EPIPE : error;
-  if (state_ != State::kOpen && state_ != State::kDetaching) return;
-  streams_.ring_.Shutdown(fd_, SHUT_RD);
-  SettleLater();
-}
-
-void Stream::DropQueue() {
-  backlog_bytes_ = 0;
-  first_ = Slice{};
-  while (rest_ != nullptr) {
-    SendNode* node = rest_;
-    rest_ = node->next;
-    streams_.nodes_.Free(node);
-  }
-  last_ = nullptr;
-}
-
 void Stream::CheckDrained() {
   if (backlog_bytes_ > streams_.options_.low_mark_bytes) return;
   clogged_ = false;
   if (state_ == State::kOpen || state_ == State::kDetaching) owner_.OnDrained();
 }
 
-// ---- leave ----
+// ---- end of turn ----
 
-void Stream::Close() {
-  if (state_ == State::kConnecting) {
-    Abort();
-    return;
-  }
-  if (state_ == State::kClosing || state_ == State::kClosed) return;
-  BeginClosing();
-  if (!first_.empty()) streams_.StartLingering(*this);
-}
-
-void Stream::Abort() {
-  if (state_ == State::kClosed) return;
-  if (state_ != State::kClosing) BeginClosing();
-  aborted_ = true;
-  // What the kernel reads from stays until the send has ended, which the shutdown makes soon.
-  if (send_op_.in_flight == 0) DropQueue();
-  SettleLater();
-}
-
-void Stream::BeginClosing() {
-  if (receive_ == Receive::kStarved) StopReceive();
-  state_ = State::kClosing;
-  clogged_ = false;
-  aborted_ = false;
-  shut_down_ = false;
-  SettleLater();
-}
-
-void Stream::Detach() {
-  TRIREME_ASSERT(state_ == State::kOpen && backlog_bytes_ == 0);
-  state_ = State::kDetaching;
-  StopReceive();
-  SettleLater();
-}
-
-void Stream::SettleLater() {
-  if (!settle_node_.linked()) streams_.settling_.PushBack(*this);
-}
-
-void Stream::Settle() {
+inline void Stream::Settle() {
   switch (state_) {
     case State::kOpen:
       StartSend();
@@ -377,42 +244,25 @@ void Stream::Settle() {
   }
 }
 
-void Stream::SettleDetaching() {
-  if (!Quiet()) return;
-  const int fd = std::exchange(fd_, -1);
-  --streams_.open_count_;
-  state_ = State::kIdle;
-  owner_.OnDetached(fd);
-}
-
-void Stream::SettleClosing() {
-  if (fd_ >= 0 && !connecting_) SettleReceive();
-  if (!aborted_ && !first_.empty()) {
-    StartSend();
-    return;
-  }
-  if (!shut_down_) {
-    shut_down_ = true;
-    if (wait_node_.linked()) streams_.StopLingering(*this);
-    if (connecting_) {
-      streams_.ring_.Cancel(send_op_);
-    } else if (!Quiet()) {
-      streams_.ring_.Shutdown(fd_, SHUT_RDWR);
+void Streams::Flush() {
+  if (!lingering_.empty()) [[unlikely]]
+    EndLingering();
+  if (!starved_.empty()) [[unlikely]]
+    ArmStarved();
+  // Callbacks may settle more streams: those too, but not without end. What is left makes
+  // NextDeadline() say "at once".
+  for (int round = 0; round < 4 && settling_first_ != nullptr; ++round) {
+    Stream* stream = std::exchange(settling_first_, nullptr);
+    settling_end_ = &settling_first_;
+    while (stream != nullptr) {
+      // The stream's owner may put it on the list again, or free it.
+      Stream* next = stream->next_settling_;
+      stream->settles_ = false;
+      stream->Settle();
+      stream = next;
     }
   }
-  if (Quiet()) FinishClosing();
-}
-
-void Stream::FinishClosing() {
-  DropQueue();
-  if (fd_ >= 0) {
-    streams_.ring_.Close(fd_);
-    fd_ = -1;
-    --streams_.open_count_;
-  }
-  if (settle_node_.linked()) streams_.settling_.Erase(*this);
-  state_ = State::kClosed;
-  owner_.OnClosed();
+  if (scratch_ != nullptr) DropScratch();
 }
 
 }  // namespace trireme

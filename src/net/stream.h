@@ -154,6 +154,7 @@ class Stream {
 
   void Enqueue(Slice slice);
   void ConsumeSent(uint32_t count);
+  void ConsumeQueue(uint32_t count);
   void DropQueue();
   void CheckDrained();
 
@@ -180,6 +181,7 @@ class Stream {
   State state_ = State::kIdle;
   Receive receive_ = Receive::kOff;
   bool receive_paused_ = false;
+  bool settles_ = false;  // is on Streams' list for the end of the turn
   bool clogged_ = false;
   bool end_reported_ = false;
   bool connecting_ =
@@ -195,13 +197,13 @@ class Stream {
   SendNode* rest_ = nullptr;  // then these
   SendNode* last_ = nullptr;
   SendBatch* batch_ = nullptr;  // in flight
-  ListNode settle_node_;        // Streams::settling_
-  ListNode wait_node_;          // Streams::starved_, or in kClosing Streams::lingering_
+  Stream* next_settling_ = nullptr;
+  ListNode wait_node_;  // Streams::starved_, or in kClosing Streams::lingering_
   Time linger_deadline_{};
 };
 
 // An idle client is a stream and little more.
-static_assert(sizeof(Stream) <= 208);
+static_assert(sizeof(Stream) <= 200);
 
 // What the streams of one core share: the ring, the send queues' nodes, and the lists a turn works
 // off.
@@ -223,7 +225,7 @@ class Streams {
   void Flush();
   // When Flush must run again although nothing completes: a linger deadline, or Time{} (at once)
   // when something was begun since. kNever = no need.
-  Time NextDeadline() const { return settling_.empty() ? next_linger_ : Time{}; }
+  Time NextDeadline() const { return settling_first_ == nullptr ? next_linger_ : Time{}; }
   Ring& ring() { return ring_; }
   Buffers& buffers() { return ring_.buffers(); }
 
@@ -238,10 +240,12 @@ class Streams {
   Stream::SendBatch* NewBatch();
   // A place for a small message in a block that the messages of one turn share.
   Slice CopyToScratch(Bytes bytes);
+  void DropScratch();
 
   Ring& ring_;
   const Options options_;
-  List<Stream, &Stream::settle_node_> settling_;
+  Stream* settling_first_ = nullptr;  // through Stream::next_settling_
+  Stream** settling_end_ = &settling_first_;
   List<Stream, &Stream::wait_node_> starved_;    // oldest first
   List<Stream, &Stream::wait_node_> lingering_;  // by deadline: all linger equally long
   Time next_linger_ = kNever;

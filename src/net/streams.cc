@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The end of a turn: everything that streams have asked for since the last one becomes operations.
+// What the streams of a core share: turns to wait for buffers, linger deadlines, memory for small
+// messages.
 #include "net/stream.h"
 
 namespace trireme {
@@ -20,26 +21,7 @@ Streams::Streams(Ring& ring, const Options& options)
 
 Streams::~Streams() {
   TRIREME_ASSERT(open_count_ == 0 && starved_.empty() && lingering_.empty());
-  if (scratch_ != nullptr) Slice(scratch_, 0, 0);
-}
-
-void Streams::Flush() {
-  if (!lingering_.empty()) [[unlikely]]
-    EndLingering();
-  if (!starved_.empty()) [[unlikely]]
-    ArmStarved();
-  // Callbacks may settle more streams: those too, but not without end. What is left makes
-  // NextDeadline() say "at once".
-  for (int round = 0; round < 4 && !settling_.empty(); ++round) {
-    for (size_t count = settling_.count(); count > 0; --count) {
-      Stream* stream = settling_.PopFront();
-      if (stream == nullptr) break;  // a callback has closed the rest
-      stream->Settle();
-    }
-  }
-  if (scratch_ != nullptr) {
-    static_cast<void>(Slice(std::exchange(scratch_, nullptr), 0, 0));
-  }
+  if (scratch_ != nullptr) DropScratch();
 }
 
 // As many as there are buffers, oldest first; the others would only fail again.
@@ -85,7 +67,7 @@ Slice Streams::CopyToScratch(Bytes bytes) {
   const auto size = static_cast<uint32_t>(bytes.size());
   if (size > buffers().block_bytes() / 4) return buffers().Copy(bytes);
   if (scratch_ == nullptr || size > scratch_->size - scratch_used_) {
-    if (scratch_ != nullptr) static_cast<void>(Slice(scratch_, 0, 0));
+    if (scratch_ != nullptr) DropScratch();
     scratch_ = buffers().Take(buffers().block_bytes());
     scratch_used_ = 0;
   }
@@ -94,6 +76,12 @@ Slice Streams::CopyToScratch(Bytes bytes) {
   Slice slice(scratch_, scratch_used_, size);
   scratch_used_ += size;
   return slice;
+}
+
+// The slices keep it from here.
+void Streams::DropScratch() {
+  Slice own(std::exchange(scratch_, nullptr), 0, 0);
+  own.Clear();
 }
 
 }  // namespace trireme

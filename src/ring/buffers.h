@@ -65,6 +65,8 @@ class Slice {
 
   // Another reference to part of the same bytes; offset + size <= this->size().
   Slice Part(uint32_t offset, uint32_t size) const;
+  // Gives up the reference.
+  void Clear();
   // Drops the first `count` bytes.
   void TrimFront(uint32_t count);
   // Gives up the first `count` bytes as a slice of their own (count <= size()); when that is all of
@@ -203,6 +205,12 @@ inline Slice::~Slice() {
   if (block_ != nullptr && --block_->references == 0) block_->home->Release(block_);
 }
 
+inline void Slice::Clear() {
+  size_ = 0;
+  Block* block = std::exchange(block_, nullptr);
+  if (block != nullptr && --block->references == 0) block->home->Release(block);
+}
+
 inline Slice& Slice::operator=(Slice&& other) noexcept {
   if (this != &other) {
     if (block_ != nullptr && --block_->references == 0) block_->home->Release(block_);
@@ -223,7 +231,7 @@ inline Slice Slice::Part(uint32_t offset, uint32_t size) const {
 inline void Slice::TrimFront(uint32_t count) {
   TRIREME_ASSERT(count <= size_);
   if (count == size_) {
-    *this = Slice{};
+    Clear();
     return;
   }
   offset_ += count;
@@ -240,7 +248,7 @@ inline Slice Slice::Split(uint32_t count) {
 inline bool Slice::Extend(Slice& next) {
   if (next.block_ != block_ || block_ == nullptr || next.offset_ != offset_ + size_) return false;
   size_ += next.size_;
-  next = Slice{};
+  next.Clear();
   return true;
 }
 

@@ -122,6 +122,8 @@ class Ring {
     uint64_t system_calls = 0;
     uint64_t submitted = 0;
     uint64_t completed = 0;
+    uint64_t sends = 0;     // begun
+    uint64_t receives = 0;  // with bytes
     uint64_t wakes_sent = 0;
     uint64_t wakes_received = 0;
     uint64_t no_buffers = 0;  // receives that ended with ENOBUFS

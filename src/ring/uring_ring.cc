@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 
 #include "ring/errno_table.h"
 #include "ring/sockets.h"
@@ -32,42 +33,45 @@ int UringRing::fd() const { return uring_->ring_fd; }
 
 // ---- begin ----
 
-uint32_t UringRing::Unsubmitted() const { return uring_->sq.sqe_tail - *uring_->sq.khead; }
-
-io_uring_sqe& UringRing::NextSqe() {
-  io_uring_sqe* sqe = io_uring_get_sqe(uring_.get());
-  if (sqe == nullptr) [[unlikely]] {
+inline io_uring_sqe& UringRing::Begin(const Request& request) {
+  if (submission_.next - IO_URING_READ_ONCE(*submission_.head) == submission_.size) [[unlikely]] {
     SubmitEarly();
-    sqe = io_uring_get_sqe(uring_.get());
   }
-  return *sqe;
+  io_uring_sqe& sqe = submission_.entries[submission_.next++ & (submission_.size - 1)];
+  std::memset(&sqe, 0, sizeof sqe);
+  sqe.opcode = request.opcode;
+  sqe.fd = request.fd;
+  sqe.addr = reinterpret_cast<uint64_t>(request.address);
+  sqe.len = request.size;
+  return sqe;
 }
 
-io_uring_sqe& UringRing::NextSqe(Op& op) {
-  io_uring_sqe& sqe = NextSqe();
+inline io_uring_sqe& UringRing::Begin(Op& op, const Request& request) {
+  io_uring_sqe& sqe = Begin(request);
+  sqe.user_data = Name(op);
   ++op.in_flight;
   ++in_flight_;
   return sqe;
 }
 
 void UringRing::BeginAccept(Op& op, int listener_fd) {
-  io_uring_sqe& sqe = NextSqe(op);
-  io_uring_prep_multishot_accept(&sqe, listener_fd, nullptr, nullptr, SOCK_CLOEXEC);
-  sqe.user_data = Name(op);
+  io_uring_sqe& sqe =
+      Begin(op, {.opcode = IORING_OP_ACCEPT, .fd = listener_fd, .address = nullptr, .size = 0});
+  sqe.ioprio = IORING_ACCEPT_MULTISHOT;
+  sqe.accept_flags = SOCK_CLOEXEC;
 }
 
 void UringRing::BeginConnect(Op& op, int fd, const SocketAddress& address) {
-  io_uring_sqe& sqe = NextSqe(op);
-  io_uring_prep_connect(&sqe, fd, address.data(), address.size());
-  sqe.user_data = Name(op);
+  io_uring_sqe& sqe =
+      Begin(op, {.opcode = IORING_OP_CONNECT, .fd = fd, .address = address.data(), .size = 0});
+  sqe.off = address.size();
 }
 
 void UringRing::BeginReceive(Op& op, int fd) {
-  io_uring_sqe& sqe = NextSqe(op);
-  io_uring_prep_rw(IORING_OP_RECV, &sqe, fd, nullptr, 0, 0);
+  io_uring_sqe& sqe =
+      Begin(op, {.opcode = IORING_OP_RECV, .fd = fd, .address = nullptr, .size = 0});
   sqe.ioprio = IORING_RECV_MULTISHOT;
   sqe.flags = IOSQE_BUFFER_SELECT;  // of group 0, the only one
-  sqe.user_data = Name(op);
 }
 
 // MSG_WAITALL: the kernel goes on by itself after a short send, so that a slow reader costs one
@@ -75,34 +79,38 @@ void UringRing::BeginReceive(Op& op, int fd) {
 void UringRing::BeginSend(Op& op, int fd, Bytes bytes) {
   // The kernel's limit for one transfer is a little below 2 GiB; the rest is the next send.
   constexpr size_t kSendBytesMax = size_t{1} << 30;
-  const size_t size = bytes.size() < kSendBytesMax ? bytes.size() : kSendBytesMax;
-  io_uring_sqe& sqe = NextSqe(op);
-  io_uring_prep_rw(IORING_OP_SEND, &sqe, fd, bytes.data(), static_cast<unsigned>(size), 0);
+  const auto size = static_cast<uint32_t>(std::min(bytes.size(), kSendBytesMax));
+  io_uring_sqe& sqe =
+      Begin(op, {.opcode = IORING_OP_SEND, .fd = fd, .address = bytes.data(), .size = size});
   sqe.msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
-  sqe.user_data = Name(op);
+  ++counters_.sends;
 }
 
 void UringRing::BeginSendVector(Op& op, int fd, const msghdr& message) {
-  io_uring_sqe& sqe = NextSqe(op);
-  io_uring_prep_rw(IORING_OP_SENDMSG, &sqe, fd, &message, 1, 0);
+  io_uring_sqe& sqe =
+      Begin(op, {.opcode = IORING_OP_SENDMSG, .fd = fd, .address = &message, .size = 1});
   sqe.msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
-  sqe.user_data = Name(op);
+  ++counters_.sends;
 }
 
 // The kernel handles entries in order, so this reaches only what was begun before, and an op that
 // is freed meanwhile is not mistaken for the next one at its address.
 void UringRing::Cancel(Op& op) {
   if (op.in_flight == 0) return;
-  io_uring_sqe& sqe = NextSqe();
-  io_uring_prep_cancel64(&sqe, Name(op), IORING_ASYNC_CANCEL_ALL);
+  io_uring_sqe& sqe =
+      Begin({.opcode = IORING_OP_ASYNC_CANCEL, .fd = -1, .address = &op, .size = 0});
+  sqe.cancel_flags = IORING_ASYNC_CANCEL_ALL;
   sqe.flags = IOSQE_CQE_SKIP_SUCCESS;
   sqe.user_data = kUnwatched;
 }
 
 void UringRing::Wake(uint32_t ring_index) {
   TRIREME_ASSERT(ring_index < siblings_.size());
-  io_uring_sqe& sqe = NextSqe();
-  io_uring_prep_msg_ring(&sqe, siblings_[ring_index], 0, kWake, 0);
+  io_uring_sqe& sqe = Begin({.opcode = IORING_OP_MSG_RING,
+                             .fd = siblings_[ring_index],
+                             .address = nullptr,  // IORING_MSG_DATA
+                             .size = 0});
+  sqe.off = kWake;
   // A failure is of no interest: a full queue over there is no sleeping one.
   sqe.flags = IOSQE_CQE_SKIP_SUCCESS;
   sqe.user_data = kUnwatched;
@@ -117,8 +125,11 @@ void UringRing::WakeFromOutside() {
 
 // The counter is never read: each write is an event of its own for a poll that stays armed.
 void UringRing::ArmOutside() {
-  io_uring_sqe& sqe = NextSqe();
-  io_uring_prep_poll_multishot(&sqe, outside_fd_, POLLIN);
+  io_uring_sqe& sqe = Begin({.opcode = IORING_OP_POLL_ADD,
+                             .fd = outside_fd_,
+                             .address = nullptr,
+                             .size = IORING_POLL_ADD_MULTI});
+  sqe.poll32_events = __io_uring_prep_poll_mask(POLLIN);
   sqe.user_data = kOutside;
 }
 
@@ -151,14 +162,14 @@ void UringRing::Publish() {
 }
 
 void UringRing::Enter(Time deadline) {
-  io_uring& uring = *uring_;
-  const uint32_t to_submit = Unsubmitted();
-  const bool wait = deadline > now_ && io_uring_cq_ready(&uring) == 0;
+  const unsigned to_submit = submission_.next - IO_URING_READ_ONCE(*submission_.head);
+  const bool none_ready = *completion_.head == io_uring_smp_load_acquire(completion_.tail);
+  const bool wait = deadline > now_ && none_ready;
   constexpr unsigned kWork = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
-  if (!wait && to_submit == 0 && (IO_URING_READ_ONCE(*uring.sq.kflags) & kWork) == 0) return;
+  const bool work = (IO_URING_READ_ONCE(*submission_.flags) & kWork) != 0;
+  if (!wait && to_submit == 0 && !work) return;
 
-  io_uring_smp_store_release(uring.sq.ktail, uring.sq.sqe_tail);
-  uring.sq.sqe_head = uring.sq.sqe_tail;
+  io_uring_smp_store_release(submission_.tail, submission_.next);
   __kernel_timespec timeout;
   io_uring_getevents_arg argument{.sigmask = 0, .sigmask_sz = _NSIG / 8, .pad = 0, .ts = 0};
   if (wait && deadline != kNever) {
@@ -166,11 +177,10 @@ void UringRing::Enter(Time deadline) {
     timeout = {.tv_sec = nanoseconds / 1'000'000'000, .tv_nsec = nanoseconds % 1'000'000'000};
     argument.ts = reinterpret_cast<uint64_t>(&timeout);
   }
-  unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
-  if (uring.enter_ring_fd != uring.ring_fd) flags |= IORING_ENTER_REGISTERED_RING;
-  const int result =
-      io_uring_enter2(static_cast<unsigned>(uring.enter_ring_fd), to_submit, wait ? 1 : 0, flags,
-                      reinterpret_cast<sigset_t*>(&argument), sizeof argument);
+  // Not waiting, too: what the kernel has deferred runs only when events are asked for.
+  const int result = io_uring_enter2(enter_fd_, to_submit, wait ? 1 : 0,
+                                     enter_flags_ | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+                                     reinterpret_cast<sigset_t*>(&argument), sizeof argument);
   ++counters_.system_calls;
   if (result < 0) [[unlikely]] {
     EnterFailed(-result);
@@ -185,32 +195,28 @@ void UringRing::Enter(Time deadline) {
 }
 
 [[gnu::cold]] void UringRing::SubmitEarly() {
-  io_uring& uring = *uring_;
-  const bool registered = uring.enter_ring_fd != uring.ring_fd;
   // More than one attempt only when the kernel is out of memory for requests.
   for (int attempt = 0; attempt < 1000; ++attempt) {
-    io_uring_smp_store_release(uring.sq.ktail, uring.sq.sqe_tail);
-    uring.sq.sqe_head = uring.sq.sqe_tail;
-    const int result = io_uring_enter(static_cast<unsigned>(uring.enter_ring_fd), Unsubmitted(), 0,
-                                      registered ? IORING_ENTER_REGISTERED_RING : 0, nullptr);
+    io_uring_smp_store_release(submission_.tail, submission_.next);
+    const int result = io_uring_enter(enter_fd_, submission_.size, 0, enter_flags_, nullptr);
     ++counters_.system_calls;
     if (result < 0) EnterFailed(-result);
     if (result > 0) counters_.submitted += static_cast<uint32_t>(result);
-    if (io_uring_sq_space_left(&uring) > 0) return;
+    if (submission_.next - IO_URING_READ_ONCE(*submission_.head) < submission_.size) return;
     std::this_thread::yield();
   }
   TRIREME_UNREACHABLE();
 }
 
 uint32_t UringRing::Reap() {
-  io_uring_cq& queue = uring_->cq;
-  unsigned head = *queue.khead;
-  const unsigned tail = io_uring_smp_load_acquire(queue.ktail);
+  unsigned head = *completion_.head;
+  const unsigned tail = io_uring_smp_load_acquire(completion_.tail);
   const uint32_t count = tail - head;
   while (head != tail) {
-    const io_uring_cqe entry = queue.cqes[head & queue.ring_mask];
+    const io_uring_cqe& place = completion_.entries[head & completion_.mask];
+    const Entry entry{.user_data = place.user_data, .result = place.res, .flags = place.flags};
     // The place is given back before the handler runs: what it submits early needs it.
-    io_uring_smp_store_release(queue.khead, ++head);
+    io_uring_smp_store_release(completion_.head, ++head);
     if (entry.user_data >= kInternalEnd) [[likely]] {
       Complete(entry);
     } else {
@@ -218,23 +224,24 @@ uint32_t UringRing::Reap() {
     }
   }
   counters_.completed += count;
-  if ((IO_URING_READ_ONCE(*uring_->sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0) [[unlikely]] {
+  if ((IO_URING_READ_ONCE(*submission_.flags) & IORING_SQ_CQ_OVERFLOW) != 0) [[unlikely]] {
     CheckOverflow();
   }
   return count;
 }
 
-inline Slice UringRing::TakeFilled(const io_uring_cqe& entry) {
+inline Slice UringRing::TakeFilled(const Entry& entry) {
   Block* block = buffers_.ById(entry.flags >> IORING_CQE_BUFFER_SHIFT);
   --published_;
-  if (entry.res > 0) [[likely]] {
-    return buffers_.Filled(block, static_cast<uint32_t>(entry.res));
+  if (entry.result > 0) [[likely]] {
+    ++counters_.receives;
+    return buffers_.Filled(block, static_cast<uint32_t>(entry.result));
   }
   buffers_.ReturnUnused(block);
   return {};
 }
 
-inline void UringRing::Complete(const io_uring_cqe& entry) {
+inline void UringRing::Complete(const Entry& entry) {
   Op& op = *reinterpret_cast<Op*>(entry.user_data);
   const bool more = (entry.flags & IORING_CQE_F_MORE) != 0;
   if (!more) {
@@ -242,21 +249,23 @@ inline void UringRing::Complete(const io_uring_cqe& entry) {
     --in_flight_;
   }
   if ((entry.flags & IORING_CQE_F_BUFFER) != 0) {
-    Completion completion{.result = entry.res, .more = more, .slice = TakeFilled(entry)};
+    Completion completion{.result = entry.result, .more = more, .slice = TakeFilled(entry)};
     op.handler(op, completion);
     return;
   }
-  if (entry.res == -ENOBUFS) [[unlikely]] {
+  if (entry.result == -ENOBUFS) [[unlikely]] {
     ++counters_.no_buffers;
     published_target_ = std::min(published_target_ * 2, options_.published_max);
   }
-  Completion completion{.result = entry.res, .more = more, .slice = {}};
+  Completion completion{.result = entry.result, .more = more, .slice = {}};
   op.handler(op, completion);
 }
 
-void UringRing::CompleteInternal(const io_uring_cqe& entry) {
+void UringRing::CompleteInternal(const Entry& entry) {
   if (entry.user_data == kUnwatched) return;
   ++counters_.wakes_received;
+  // A poll that cannot be armed would end in a busy loop.
+  TRIREME_ASSERT(entry.user_data != kOutside || entry.result > 0);
   const bool armed = (entry.flags & IORING_CQE_F_MORE) != 0;
   if (entry.user_data == kOutside && !armed) ArmOutside();
 }
@@ -265,7 +274,7 @@ void UringRing::CompleteInternal(const io_uring_cqe& entry) {
 // would be the end: somebody would wait for one forever.
 [[gnu::cold]] void UringRing::CheckOverflow() {
   ++counters_.overflows;
-  TRIREME_ASSERT(IO_URING_READ_ONCE(*uring_->cq.koverflow) == 0);
+  TRIREME_ASSERT(IO_URING_READ_ONCE(*completion_.overflow) == 0);
 }
 
 // ---- at once ----

@@ -98,23 +98,55 @@ class UringRing final : public Ring {
   Status SetUpBufferRing();
   void Probe();
 
-  io_uring_sqe& NextSqe();
-  io_uring_sqe& NextSqe(Op& op);
-  uint32_t Unsubmitted() const;
+  struct Request {
+    uint8_t opcode;
+    int fd;
+    const void* address;
+    uint32_t size;
+  };
+  io_uring_sqe& Begin(const Request& request);
+  io_uring_sqe& Begin(Op& op, const Request& request);
+  // A completion, copied out of the queue.
+  struct Entry {
+    uint64_t user_data;
+    int32_t result;
+    uint32_t flags;
+  };
   void SubmitEarly();
   void Publish();
   void Enter(Time deadline);
   void EnterFailed(int error);
   uint32_t Reap();
-  void Complete(const io_uring_cqe& entry);
-  void CompleteInternal(const io_uring_cqe& entry);
-  Slice TakeFilled(const io_uring_cqe& entry);
+  void Complete(const Entry& entry);
+  void CompleteInternal(const Entry& entry);
+  Slice TakeFilled(const Entry& entry);
   void ArmOutside();
   void CheckOverflow();
 
   const Options options_;
   Buffers& buffers_;
+  // Where the queues are, taken from liburing once: it sets them up, the turn is ours.
+  struct SubmissionQueue {
+    const unsigned* head = nullptr;  // the kernel's
+    unsigned* tail = nullptr;        // as the kernel sees it
+    const unsigned* flags = nullptr;
+    io_uring_sqe* entries = nullptr;
+    unsigned size = 0;
+    unsigned next = 0;  // our tail
+  };
+  struct CompletionQueue {
+    unsigned* head = nullptr;
+    const unsigned* tail = nullptr;  // the kernel's
+    const unsigned* overflow = nullptr;
+    const io_uring_cqe* entries = nullptr;
+    unsigned mask = 0;
+  };
+
   std::unique_ptr<io_uring> uring_;
+  SubmissionQueue submission_;
+  CompletionQueue completion_;
+  unsigned enter_fd_ = 0;
+  unsigned enter_flags_ = 0;
   Time now_{};
   io_uring_buf_ring* buffer_ring_ = nullptr;
   uint16_t buffer_tail_ = 0;

@@ -179,7 +179,20 @@ Status UringRing::SetUpQueues() {
   constexpr unsigned kNeeded = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_CQE_SKIP;
   if ((uring_->features & kNeeded) != kNeeded) return Failed("io_uring_setup", EINVAL);
   // Entry i is always submission i: the indirection is filled in once.
-  for (unsigned i = 0; i < uring_->sq.ring_entries; ++i) uring_->sq.array[i] = i;
+  const io_uring_sq& sq = uring_->sq;
+  const io_uring_cq& cq = uring_->cq;
+  for (unsigned i = 0; i < sq.ring_entries; ++i) sq.array[i] = i;
+  submission_ = {.head = sq.khead,
+                 .tail = sq.ktail,
+                 .flags = sq.kflags,
+                 .entries = sq.sqes,
+                 .size = sq.ring_entries,
+                 .next = 0};
+  completion_ = {.head = cq.khead,
+                 .tail = cq.ktail,
+                 .overflow = cq.koverflow,
+                 .entries = cq.cqes,
+                 .mask = cq.ring_mask};
   return OkStatus();
 }
 
@@ -215,6 +228,8 @@ Status UringRing::Start() {
   // Saves the kernel a look-up each turn. Returns the number registered.
   error = -io_uring_register_ring_fd(uring_.get());
   if (error > 0) return Failed("registering the ring", error);
+  enter_fd_ = static_cast<unsigned>(uring_->enter_ring_fd);
+  enter_flags_ = uring_->enter_ring_fd == uring_->ring_fd ? 0 : IORING_ENTER_REGISTERED_RING;
   now_ = std::chrono::steady_clock::now();
   ArmOutside();
   return OkStatus();
