@@ -24,6 +24,7 @@ constexpr Count kCoreCount{.least = 1, .most = kCoresMax};
 constexpr Count kCpu{.least = 0, .most = kCpuMax};
 
 constexpr size_t kParametersMax = 64;
+constexpr size_t kStoragesNamed = 20;  // in one message
 
 // Permission bits that let everybody read or write.
 constexpr uint32_t kWorldBits = 0006;
@@ -227,13 +228,17 @@ Json HostAddress::Schema(SchemaBuilder& schemas) const {
 }
 
 void StorageName::Read(const JsonValue& json, Reader& reader, uint32_t& index) const {
-  std::vector<std::string> names;
-  for (const StorageConfig& storage : reader.config().storages) names.push_back(storage.name);
+  const std::vector<StorageConfig>& storages = reader.config().storages;
   if (json.kind != Kind::kString) return reader.Expected("the name of a storage", json);
-  const auto found = std::find(names.begin(), names.end(), json.text);
-  if (found != names.end()) {
-    index = static_cast<uint32_t>(found - names.begin());
+  const auto found = std::find_if(storages.begin(), storages.end(),
+                                  [&](const auto& storage) { return storage.name == json.text; });
+  if (found != storages.end()) {
+    index = static_cast<uint32_t>(found - storages.begin());
     return;
+  }
+  std::vector<std::string> names;
+  for (size_t i = 0; i < storages.size() && i < kStoragesNamed; ++i) {
+    names.push_back(storages[i].name);
   }
   const std::string known = names.empty() ? "a name under \"storages\"" : QuotedAlternatives(names);
   reader.Expected(absl::StrCat("a storage: ", known), json, DidYouMean(json.text, names));

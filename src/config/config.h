@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The configuration as one immutable value. Built and validated off the cores (config/load.h); shards
-// read it through a shared pointer to const and never write it. Every default here is the default: the table
-// in config/fields.cc names the same members for the loader, the JSON schema, --print-config and the
-// documentation, and a test holds them together.
+// The configuration as one immutable value. Built and validated off the cores (config/load.h);
+// shards read it through a shared pointer to const and never write it. Every default here is the
+// default: the table in config/fields.cc names the same members for the loader, the JSON schema,
+// --print-config and the documentation, and a test holds them together.
 //
 // Durations are Duration (0 = off where the field says so); sizes are bytes.
 #pragma once
@@ -34,13 +34,16 @@ struct Secret {
 enum class AuthMethod : uint8_t { kTrust, kReject, kPassword, kMd5, kScramSha256 };
 enum class PoolMode : uint8_t { kSession, kTransaction, kStatement };
 enum class Placement : uint8_t { kLeastLoaded, kKernel };
-enum class Sharing : uint8_t { kSteal, kIsolated };  // kSharedMutex joins with the benchmark harness
+enum class Sharing : uint8_t {
+  kSteal,
+  kIsolated
+};  // kSharedMutex joins with the benchmark harness
 enum class VictimChoice : uint8_t { kMostIdle, kNearest, kRandom };
 
 struct ListenerConfig {
   // Exactly one of the two: TCP (host "*", an address or a name) or a Unix socket directory.
   std::string host;
-  std::string unix_socket_dir;       // the socket is <dir>/.s.PGSQL.<port>; "@name" = abstract
+  std::string unix_socket_dir;  // the socket is <dir>/.s.PGSQL.<port>; "@name" = abstract
   uint16_t port = 6432;
   uint32_t unix_socket_mode = 0777;  // "0777" in JSON
   uint32_t backlog = 4096;           // connections waiting for accept, per core
@@ -53,43 +56,44 @@ struct HostConfig {
 
 struct StorageConfig {
   std::string name;
-  std::vector<HostConfig> hosts;          // tried in order, first that accepts
-  uint32_t connections_max = 0;           // all pools on this storage together; 0 = no limit
-  Duration connect_timeout = 15s;         // TCP connect and login together
-  uint32_t connecting_max = 4;            // connections being opened at once, per pool and core
-  Duration connect_backoff_min = 100ms;   // after a failed connect: doubled up to the maximum,
-  Duration connect_backoff_max = 15s;     //   with jitter; waiters fail fast with the server's error
+  std::vector<HostConfig> hosts;         // tried in order, first that accepts
+  uint32_t connections_max = 0;          // all pools on this storage together; 0 = no limit
+  Duration connect_timeout = 15s;        // TCP connect and login together
+  uint32_t connecting_max = 4;           // connections being opened at once, per pool and core
+  Duration connect_backoff_min = 100ms;  // after a failed connect: doubled up to the maximum,
+  Duration connect_backoff_max = 15s;    //   with jitter; waiters fail fast with the server's error
 };
 
 struct UserConfig {
   std::string name;
   Secret secret;
-  std::optional<AuthMethod> auth;         // overrides the global method
-  std::optional<PoolMode> pool_mode;      // overrides the route's
-  uint32_t clients_max = 0;               // client connections of this user; 0 = no limit
+  std::optional<AuthMethod> auth;     // overrides the global method
+  std::optional<PoolMode> pool_mode;  // overrides the route's
+  uint32_t clients_max = 0;           // client connections of this user; 0 = no limit
 };
 
 struct PoolConfig {
   PoolMode mode = PoolMode::kTransaction;
-  uint32_t size = 20;                      // server connections per (route, user, database), all cores
-  Duration idle_timeout = 600s;            // close a server idle for longer; 0 = never
-  Duration server_lifetime = 3600s;        // close a server older than this when it is free; 0 = never
-  Duration server_lifetime_jitter = 360s;  // each server subtracts a random part of this
-  Duration wait_timeout = 120s;            // a client waits this long for a server; 0 = for ever
+  uint32_t size = 20;                // server connections per (route, user, database), all cores
+  Duration idle_timeout = 600s;      // close a server idle for longer; 0 = never
+  Duration server_lifetime = 3600s;  // close a server older than this when it is free; 0 = never
+  Duration server_lifetime_jitter = 360s;   // each server subtracts a random part of this
+  Duration wait_timeout = 120s;             // a client waits this long for a server; 0 = for ever
   std::string reset_query = "DISCARD ALL";  // session mode, after each client; "" = none
-  Duration reset_timeout = 10s;            // cancel, rollback and reset must settle within this
+  Duration reset_timeout = 10s;             // cancel, rollback and reset must settle within this
 };
 
 struct RouteConfig {
   std::string database = "*";  // as the client names it; "*" = any other
   std::string user = "*";
-  uint32_t storage_index = 0;  // into Config::storages
+  uint32_t storage_index = 0;    // into Config::storages
   std::string storage_database;  // "" = the client's
   std::string storage_user;      // "" = the client's; set = all clients of the route share one pool
   Secret storage_secret;         // kNone = the user's own secret, or pass-through of its keys
   uint32_t clients_max = 0;      // 0 = no limit
   PoolConfig pool;
-  std::vector<std::pair<std::string, std::string>> startup_parameters;  // sent to the server at login
+  std::vector<std::pair<std::string, std::string>>
+      startup_parameters;  // sent to the server at login
 };
 
 struct LimitsConfig {
@@ -97,21 +101,21 @@ struct LimitsConfig {
   uint32_t pools_max = 4096;                  // distinct (route, user, database)
   uint32_t startup_packet_bytes_max = 10000;  // PostgreSQL's own limit
   uint32_t auth_packet_bytes_max = 65535;
-  uint32_t message_bytes_max = 0x3fffffff;    // PostgreSQL's MaxAllocSize
-  uint32_t backlog_bytes_max = 65536;         // owed to one slow peer before its source is paused
-  uint32_t expected_replies_max = 65536;      // pipelined requests one server may owe answers for
-  uint32_t buffer_bytes = 16384;              // one receive buffer
-  uint32_t buffers_max = 16384;               // receive buffers per core (memory is touched on use)
-  uint32_t mail_slots = 1024;                 // messages in flight per ordered pair of cores
+  uint32_t message_bytes_max = 0x3fffffff;  // PostgreSQL's MaxAllocSize
+  uint32_t backlog_bytes_max = 65536;       // owed to one slow peer before its source is paused
+  uint32_t expected_replies_max = 65536;    // pipelined requests one server may owe answers for
+  uint32_t buffer_bytes = 16384;            // one receive buffer
+  uint32_t buffers_max = 16384;             // receive buffers per core (memory is touched on use)
+  uint32_t mail_slots = 1024;               // messages in flight per ordered pair of cores
 };
 
 struct TimeoutsConfig {
-  Duration client_login = 60s;       // from accept to ReadyForQuery
-  Duration client_idle = 0s;         // between transactions; 0 = never
-  Duration half_close = 1s;          // a query whose client sends no more is cancelled after this
-  Duration cancel = 10s;             // a forwarded cancel must be finished within this
-  Duration shutdown = 30s;           // SIGTERM: after this, remaining clients are ended; 0 = wait
-  Duration tcp_keepalive_idle = 60s;      // 0 = off
+  Duration client_login = 60s;        // from accept to ReadyForQuery
+  Duration client_idle = 0s;          // between transactions; 0 = never
+  Duration half_close = 1s;           // a query whose client sends no more is cancelled after this
+  Duration cancel = 10s;              // a forwarded cancel must be finished within this
+  Duration shutdown = 30s;            // SIGTERM: after this, remaining clients are ended; 0 = wait
+  Duration tcp_keepalive_idle = 60s;  // 0 = off
   Duration tcp_keepalive_interval = 10s;
   uint32_t tcp_keepalive_count = 3;
 };
@@ -125,7 +129,7 @@ struct LogConfig {
 };
 
 struct ConsoleConfig {
-  std::string database = "trireme";  // also answers to "pgbouncer"
+  std::string database = "trireme";      // also answers to "pgbouncer"
   std::vector<std::string> admin_users;  // may run every command
   std::vector<std::string> stats_users;  // may run SHOW
 };
@@ -135,14 +139,15 @@ struct CoresConfig {
   enum class Kind : uint8_t { kAuto, kCount, kList } kind = Kind::kAuto;
   uint32_t count = 0;
   std::vector<uint32_t> cpus;
-  bool pin = true;          // pin shard i to its CPU when there are enough
-  Duration spin{0};         // poll this long before sleeping; 0 = sleep at once
+  bool pin = true;   // pin shard i to its CPU when there are enough
+  Duration spin{0};  // poll this long before sleeping; 0 = sleep at once
 };
 
 struct SharingConfig {
   Sharing policy = Sharing::kSteal;
   VictimChoice victim = VictimChoice::kMostIdle;
-  Duration fairness_window = 1ms;  // a freed server goes to another core whose waiter is older by more
+  Duration fairness_window =
+      1ms;  // a freed server goes to another core whose waiter is older by more
   Placement placement = Placement::kLeastLoaded;
 };
 
@@ -160,7 +165,7 @@ struct Config {
   TimeoutsConfig timeouts;
   LogConfig log;
   ConsoleConfig console;
-  std::string run_as_user;   // drop privileges to this user after binding; "" = stay
+  std::string run_as_user;  // drop privileges to this user after binding; "" = stay
   std::vector<std::string> ignore_startup_parameters;  // accepted and dropped
 };
 

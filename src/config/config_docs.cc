@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Writes what the table of fields says about itself: config_docs <docs directory>.
+// Writes what the table of fields says about itself, into docs/ and between the marks of README.md:
+// config_docs <project directory>.
 #include <fstream>
 #include <iostream>
+#include <optional>
+#include <sstream>
 #include <string>
 
 #include "config/schema.h"
@@ -17,16 +20,31 @@ bool Write(const std::string& path, const std::string& text) {
   return static_cast<bool>(file);
 }
 
+bool WriteReadme(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  std::string page = text.str();
+  const std::optional<trireme::TextRange> table = trireme::FindOptionsTable(page);
+  if (!table) {
+    std::cerr << "config_docs: " << path << " has no marks around its table of options\n";
+    return false;
+  }
+  page.replace(table->begin, table->size, trireme::OptionsTable());
+  return Write(path, page);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 2) {
-    std::cerr << "usage: config_docs <docs directory>\n"
-                 "Writes config.schema.json and configuration.md there.\n";
+    std::cerr << "usage: config_docs <project directory>\n"
+                 "Writes docs/config.schema.json, docs/configuration.md and the table of options "
+                 "in README.md there.\n";
     return 2;
   }
-  const std::string directory = argv[1];
-  const bool written = Write(directory + "/config.schema.json", trireme::JsonSchema()) &&
-                       Write(directory + "/configuration.md", trireme::OptionsMarkdown());
+  const std::string root = argv[1];
+  const bool written = Write(root + "/docs/config.schema.json", trireme::JsonSchema()) &&
+                       Write(root + "/docs/configuration.md", trireme::OptionsMarkdown()) &&
+                       WriteReadme(root + "/README.md");
   return written ? 0 : 1;
 }

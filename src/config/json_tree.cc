@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/result.h"
@@ -385,9 +386,9 @@ const JsonValue& Locate(const JsonValue& root, std::string_view pointer) {
     for (const JsonMember& member : value->members) {
       if (PointerStep(member.key) == step && !member.duplicate) next = &member.value;
     }
-    for (size_t i = 0; i < value->items.size(); ++i) {
-      if (std::to_string(i) == step) next = &value->items[i];
-    }
+    size_t index = 0;
+    const bool is_index = absl::SimpleAtoi(ToAbsl(step), &index);
+    if (is_index && index < value->items.size()) next = &value->items[index];
     if (next == nullptr) return *value;
     value = next;
   }

@@ -106,4 +106,28 @@ std::string OptionsMarkdown() {
   return page;
 }
 
+std::string OptionsTable() {
+  std::string table = "| option | value | default | meaning |\n| --- | --- | --- | --- |\n";
+  for (const SectionView& section : AllSections().sections) {
+    const std::string_view dot = section.path.empty() ? "" : ".";
+    for (const OptionView& option : section.options) {
+      const bool deeper = !option.section_path.empty();  // its own rows follow
+      if (deeper && option.info.presence != Presence::kRequired) continue;
+      absl::StrAppend(&table, "| `", ToAbsl(section.path), ToAbsl(dot), ToAbsl(option.info.key),
+                      "` | ", Cell(option.form), " | ", DefaultCell(option), " | ",
+                      Cell(option.info.description), " |\n");
+    }
+  }
+  return table;
+}
+
+std::optional<TextRange> FindOptionsTable(std::string_view page) {
+  const size_t begin_mark = page.find(kOptionsBegin);
+  if (begin_mark == page.npos) return std::nullopt;
+  const size_t begin = begin_mark + kOptionsBegin.size();
+  const size_t end = page.find(kOptionsEnd, begin);
+  if (end == page.npos) return std::nullopt;
+  return TextRange{.begin = begin, .size = end - begin};
+}
+
 }  // namespace trireme

@@ -12,9 +12,7 @@ namespace trireme {
 namespace {
 
 constexpr const char* kHowToRegenerate =
-    "docs/ is behind config/fields.cc. Run: ninja -C <build directory> config-docs\n"
-    "(or trireme --print-schema > docs/config.schema.json and trireme --print-options > "
-    "docs/configuration.md)";
+    "docs/ or README.md is behind config/fields.cc. Run: ninja -C <build directory> config-docs";
 
 std::string Committed(const std::string& name) {
   std::ifstream file(std::string(TRIREME_DOCS) + "/" + name, std::ios::binary);
@@ -29,6 +27,13 @@ TEST(Schema, TheCommittedFileIsInStep) {
 
 TEST(Schema, TheCommittedOptionsAreInStep) {
   EXPECT_TRUE(Committed("configuration.md") == OptionsMarkdown()) << kHowToRegenerate;
+}
+
+TEST(Schema, TheOptionsInTheReadmeAreInStep) {
+  const std::string readme = Committed("../README.md");
+  const std::optional<TextRange> table = FindOptionsTable(readme);
+  ASSERT_TRUE(table.has_value()) << "README.md has lost the marks around its table of options";
+  EXPECT_TRUE(readme.substr(table->begin, table->size) == OptionsTable()) << kHowToRegenerate;
 }
 
 // Every $ref leads somewhere, and every object is closed.
