@@ -63,7 +63,9 @@ class Pools final : private PoolHost {
 
   void OnMail(const PoolMail& mail);
   void EndOfTurn();
-  bool has_work() const { return !changed_.empty() || !retries_.empty(); }
+  bool has_work() const {
+    return !changed_.empty() || !retries_.empty() || !closed_.empty() || !closed_cancels_.empty();
+  }
 
   // No new servers, idle ones are closed, lent ones when they come back.
   void Drain();

@@ -105,6 +105,9 @@ class Clients {
   // Ends all clients now.
   void EndAll();
 
+  // Something waits for EndOfTurn(): do not sleep.
+  bool has_work() const { return !closed_.empty() || !closed_logins_.empty(); }
+
   uint32_t count() const { return clients_.count(); }
   // Connections that ended (or were turned away) since the last call, for the placement of new ones.
   uint32_t TakeFreedCount() { return std::exchange(freed_, 0); }

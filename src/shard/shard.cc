@@ -102,7 +102,11 @@ void Shard::Turn(Time latest) {
 }
 
 Time Shard::NextDeadline(Time latest) {
-  if (pools_.has_work() || mailer_.backed_up() || !own_reports_.empty() || left_) return Time{};
+  // Closing streams end in Flush, after the room's EndOfTurn: then another turn is due.
+  if (pools_.has_work() || clients_.has_work() || mailer_.backed_up() || !own_reports_.empty() ||
+      left_) {
+    return Time{};
+  }
   const Duration spin = config_.cores.spin;
   if (spin > 0s && context_.ring.now() - busy_since_ < spin) return Time{};
   return std::min({latest, timers_.NextExpiry(), streams_.NextDeadline()});
