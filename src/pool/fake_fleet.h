@@ -26,13 +26,13 @@ class FakeServer final : public PooledServer {
   bool leaving = false;
   bool closing = false;
   CloseKind close_kind = CloseKind::kAtOnce;
-  bool is_clean = true;
+  Rest at_rest = Rest::kClean;
 
   void Hold() { ++holds_; }
   void Unhold() { --holds_; }
 
   void BeginConnect() override {}
-  bool clean() const override { return is_clean; }
+  Rest rest() const override { return at_rest; }
   void Serve(Waiter& waiter) override;
   void BeginCleaning(Cleaning what) override { cleaning = what; }
   void BeginLeaving() override { leaving = true; }
@@ -190,7 +190,7 @@ class FakeFleet {
     for (FakeServer* server : core.InState(PooledServer::State::kSettling)) {
       if (server->cleaning && !server->held()) {
         server->cleaning.reset();
-        server->is_clean = true;
+        server->at_rest = PooledServer::Rest::kClean;
         core.pool->OnClean(*server);
       }
     }

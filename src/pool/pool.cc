@@ -94,12 +94,14 @@ void PoolShard::Leave(Waiter& waiter) {
 }
 
 void PoolShard::Return(PooledServer& server, PoolMode mode) {
-  TRIREME_ASSERT(server.state_ == State::kLent && server.pool_ == this && server.clean());
+  TRIREME_ASSERT(server.state_ == State::kLent && server.pool_ == this);
+  const PooledServer::Rest rest = server.rest();
+  TRIREME_ASSERT(rest != PooledServer::Rest::kDirty);
   if (mode == PoolMode::kSession && !settings_.pool.reset_query.empty()) {
     Move(server, State::kSettling);
     return server.BeginCleaning(PooledServer::Cleaning::kReset);
   }
-  if (server.held()) [[unlikely]] {
+  if (server.held() || rest == PooledServer::Rest::kUnread) [[unlikely]] {
     Move(server, State::kSettling);
     return server.BeginCleaning(PooledServer::Cleaning::kWait);
   }
@@ -258,7 +260,8 @@ void PoolShard::OnBusy(PooledServer& server) {
 }
 
 void PoolShard::OnClean(PooledServer& server) {
-  TRIREME_ASSERT(server.state_ == State::kSettling && server.clean() && !server.held());
+  TRIREME_ASSERT(server.state_ == State::kSettling && !server.held() &&
+                 server.rest() == PooledServer::Rest::kClean);
   Park(server);
 }
 
@@ -278,9 +281,10 @@ void PoolShard::OnClosed(PooledServer& server) {
 
 void PoolShard::Close(PooledServer& server, CloseReason reason) {
   TRIREME_ASSERT(server.state_ != State::kClosing);
-  const bool orderly = reason == CloseReason::kIdleTimeout || reason == CloseReason::kLifetime ||
-                       reason == CloseReason::kEvicted ||
-                       (reason == CloseReason::kShutdown && server.clean());
+  const bool orderly =
+      reason == CloseReason::kIdleTimeout || reason == CloseReason::kLifetime ||
+      reason == CloseReason::kEvicted ||
+      (reason == CloseReason::kShutdown && server.rest() == PooledServer::Rest::kClean);
   if (server.state_ == State::kLeaving)
     OnLeaveFailed(server.leaving_to_, server.leaving_solicited_);
   if (server.logged_in_) {

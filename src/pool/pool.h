@@ -114,9 +114,9 @@ class PoolShard {
   // The waiter gives up; it is waiting().
   void Leave(Waiter& waiter);
 
-  // Lent → idle, to another waiter or to another core, at the end of the turn. The server is clean
-  // (asserted by Server). In session mode the reset query runs first. The user is told nothing
-  // more.
+  // Lent → idle, to another waiter or to another core, at the end of the turn. Nothing is owed and
+  // no transaction is open (asserted); bytes left in its inbox are the pool's to judge. In session
+  // mode the reset query runs first. The user is told nothing more.
   void Return(PooledServer& server) { Return(server, settings_.mode); }
   // For a user whose own mode differs from the route's.
   void Return(PooledServer& server, PoolMode mode);

@@ -546,7 +546,7 @@ TEST(Pool, SettlesTheServerOfAClientThatHasGone) {
   FakeFleet fleet(With(1, 1));
   FakeClient client;
   FakeServer& server = Served(fleet, 0, client);
-  server.is_clean = false;
+  server.at_rest = PooledServer::Rest::kDirty;
   fleet.pool(0).Abandon(server, AbandonReason::kClientGone);
   EXPECT_EQ(server.cleaning, PooledServer::Cleaning::kAll);
   EXPECT_EQ(server.user(), nullptr);

@@ -33,7 +33,7 @@ class PooledServer {
 
   // What has to happen before another client may have the server.
   enum class Cleaning : uint8_t {
-    kWait,   // only wait until nothing can hit it any more (a cancel on its way)
+    kWait,   // only wait: for a cancel on its way to it, for the rest of a message
     kReset,  // the reset query
     kAll,    // discard replies, cancel what runs, end COPY, roll back, then the reset query
   };
@@ -51,8 +51,10 @@ class PooledServer {
   Time retire_at() const { return retire_at_; }
 
   // --- for PoolShard ---
-  bool held() const { return holds_ > 0; }            // a cancel is on its way to it
-  virtual bool clean() const = 0;                     // owes nothing, in no transaction
+  bool held() const { return holds_ > 0; }  // a cancel is on its way to it
+  // kUnread: clean, but there are bytes nobody has looked at (a notice, a changed parameter).
+  enum class Rest : uint8_t { kClean, kUnread, kDirty };
+  virtual Rest rest() const = 0;
   virtual void BeginConnect() = 0;                    // → OnLoginBegun, OnLogin, OnConnectFailed
   virtual void Serve(Waiter& waiter) = 0;             // calls waiter.OnServer
   virtual void BeginCleaning(Cleaning cleaning) = 0;  // → OnClean, or OnBroken

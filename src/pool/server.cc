@@ -49,7 +49,10 @@ Server::~Server() {
   if (holds_ > 0) pools_.ForgetServer(*this);
 }
 
-bool Server::clean() const { return replies_.clean() && inbox_.empty() && !ended_; }
+PooledServer::Rest Server::rest() const {
+  if (!replies_.clean() || ended_) return Rest::kDirty;
+  return inbox_.empty() ? Rest::kClean : Rest::kUnread;
+}
 
 ServerCounters Server::counters() const {
   ServerCounters counters = counters_;
@@ -59,7 +62,7 @@ ServerCounters Server::counters() const {
 }
 
 void Server::Serve(Waiter& waiter) {
-  TRIREME_ASSERT(clean());
+  TRIREME_ASSERT(rest() == Rest::kClean);
   ++counters_.times_lent;
   waiter.OnServer(*this);
 }
@@ -177,10 +180,9 @@ void Server::BeginCleaning(Cleaning cleaning) {
   if (cleaning == Cleaning::kAll) {
     if (!replies_.at_rest()) Cancel(nullptr);
     if (replies_.needs_sync()) SendSync();
-    if (stream_->receive_paused()) stream_->ResumeReceive();
-    return OnSettlingBytes();
   }
-  NextStep();
+  if (stream_->receive_paused()) stream_->ResumeReceive();
+  OnSettlingBytes();
 }
 
 void Server::OnSettlingBytes() {
@@ -304,7 +306,7 @@ void Server::OnTimeout() {
 // --- leaving and closing -------------------------------------------------------------------------
 
 void Server::BeginLeaving() {
-  TRIREME_ASSERT(state() == State::kLeaving && clean() && !held());
+  TRIREME_ASSERT(state() == State::kLeaving && rest() == Rest::kClean && !held());
   // Something after the last reply (a Flush) has not left yet: rare, and it cannot travel.
   if (stream_->backlog_bytes() > 0) return pool().OnBroken(*this, CloseReason::kDirty);
   stream_->Detach();
@@ -312,7 +314,7 @@ void Server::BeginLeaving() {
 
 void Server::OnDetached(int fd) {
   TRIREME_ASSERT(state() == State::kLeaving);
-  if (!clean()) {  // half a message: it cannot travel
+  if (rest() != Rest::kClean) {  // half a message: it cannot travel
     pools_.context_.streams.ring().Close(fd);
     return pool().OnBroken(*this, CloseReason::kDirty);
   }

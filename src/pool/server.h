@@ -64,7 +64,7 @@ class Server final : public PooledServer, private StreamOwner {
   // PooledServer
   void BeginConnect() override;
   void Serve(Waiter& waiter) override;
-  bool clean() const override;
+  Rest rest() const override;
   void BeginCleaning(Cleaning cleaning) override;
   void BeginLeaving() override;
   void BeginClose(CloseKind kind) override;

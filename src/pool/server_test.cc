@@ -433,6 +433,17 @@ TEST(Server, PassesRepliesToItsUser) {
   EXPECT_TRUE(lent.UntilIdle());
 }
 
+TEST(Server, ReadsForItselfWhatItsUserLeftUnread) {
+  Lent lent;
+  Server& server = *lent.client.server;
+  lent.backend.Send(Written([](auto& w) { w.ParameterStatus({"TimeZone", "Asia/Tokyo"}); }));
+  ASSERT_TRUE(lent.world.Until([&] { return !lent.client.received.empty(); }));
+  server.inbox().Push(lent.world.core().buffers.Copy(AsBytes(lent.client.received)));
+  lent.pool().Return(server);
+  ASSERT_TRUE(lent.UntilIdle());
+  EXPECT_EQ(*server.parameters().Find("TimeZone"), "Asia/Tokyo");
+}
+
 TEST(Server, IsGoneForItsUserWhenPostgresCloses) {
   Lent lent;
   lent.backend.Close();
