@@ -153,7 +153,7 @@ struct ShardRow {
   uint64_t clients_placed = 0;  // accepted here, served by another core
   uint32_t buffers_in_use = 0;
   uint32_t buffers_total = 0;
-  uint64_t busy_us = 0;  // time not asleep
+  uint64_t busy_us = 0;  // CPU time of the core's thread
 };
 
 // One core's share of SHOW LISTS.

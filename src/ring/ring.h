@@ -82,6 +82,8 @@ class Ring {
 
   // Fixed within one turn; moves in SubmitAndReap only.
   virtual Time now() const = 0;
+  // CPU time the owning thread has used so far; asks the kernel, so for views only.
+  virtual Duration cpu_time() const = 0;
   virtual Buffers& buffers() = 0;
   // This ring's number in the fleet: what a sibling passes to Wake().
   virtual uint32_t index() const = 0;

@@ -6,6 +6,7 @@
 #include <liburing.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -72,6 +73,12 @@ void UringRing::BeginReceive(Op& op, int fd) {
       Begin(op, {.opcode = IORING_OP_RECV, .fd = fd, .address = nullptr, .size = 0});
   sqe.ioprio = IORING_RECV_MULTISHOT;
   sqe.flags = IOSQE_BUFFER_SELECT;  // of group 0, the only one
+}
+
+Duration UringRing::cpu_time() const {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return std::chrono::seconds(used.tv_sec) + Duration(used.tv_nsec);
 }
 
 // MSG_WAITALL: the kernel goes on by itself after a short send, so that a slow reader costs one

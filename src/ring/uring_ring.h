@@ -66,6 +66,7 @@ class UringRing final : public Ring {
   void WakeFromOutside();
 
   Time now() const override { return now_; }
+  Duration cpu_time() const override;
   Buffers& buffers() override { return buffers_; }
   uint32_t index() const override { return options_.index; }
 

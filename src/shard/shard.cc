@@ -69,8 +69,7 @@ Shard::Shard(const ShardContext& context)
                 .counts = context.shared.clients,
                 .siblings = mailer_,
                 .console = *this,
-                .core = core_}),
-      started_(context.ring.now()) {}
+                .core = core_}) {}
 
 Shard::~Shard() = default;
 
@@ -91,12 +90,10 @@ void Shard::Turn(Time latest) {
   const bool may_sleep = deadline > context_.ring.now();
   const bool sleeping = may_sleep && mailer_.BeginSleep();
   if (!sleeping) deadline = Time{};
-  const Time before = context_.ring.now();
   const uint32_t completed = context_.ring.SubmitAndReap(deadline);
   if (sleeping) {
     mailer_.EndSleep();
     ++sleeps_;
-    slept_ += context_.ring.now() - before;
   }
   if (completed > 0) busy_since_ = context_.ring.now();
 }
@@ -174,9 +171,9 @@ Status Shard::Listen() {
       Result<int> fd = context_.ring.Listen(
           address, {.backlog = config.backlog,
                     .reuse_port = !is_unix,
-                    .unix_socket_mode = config.unix_socket_mode});
+                    .unix_socket_mode = config.unix_socket_mode,
+                    .accepted = StreamOptions(config_).socket});
       if (!fd.ok()) return fd.status();
-      if (!is_unix) context_.ring.SetOptions(*fd, StreamOptions(config_).socket);
       AcceptHandler& handler = *this;
       listeners_.push_back(std::make_unique<Listener>(context_.ring, timers_, handler, *fd, i));
       listeners_.back()->Start();
@@ -310,7 +307,7 @@ ShardRow Shard::MakeRow() {
   row.clients_placed = placed_elsewhere_;
   row.buffers_in_use = context_.ring.buffers().in_use();
   row.buffers_total = context_.ring.buffers().blocks_max();
-  row.busy_us = static_cast<uint64_t>(Microseconds(context_.ring.now() - started_ - slept_));
+  row.busy_us = static_cast<uint64_t>(Microseconds(context_.ring.cpu_time()));
   return row;
 }
 

@@ -134,8 +134,6 @@ class Shard final : private AcceptHandler, private ConsoleHost {
   uint64_t placed_elsewhere_ = 0;
   uint64_t sleeps_ = 0;
   Time busy_since_{};
-  Duration slept_{0};
-  Time started_{};
   bool draining_ = false;
   bool left_ = false;
 };
