@@ -10,8 +10,10 @@
 
 #include "base/assert.h"
 #include "pool/pools.h"
+#include "wire/command.h"
 #include "wire/framer.h"
 #include "wire/messages.h"
+#include "wire/parameters.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
 
@@ -134,7 +136,9 @@ void Server::OnIdleBytes() {
     switch (ReadHead(message.data()).type) {
       case backend::kParameterStatus:
         SetParameter(message.subspan(kHeadBytes));
-        baseline_ = parameters_;
+        if (const auto changed = ParseParameterStatus(message.subspan(kHeadBytes))) {
+          baseline_.Set(changed->name, changed->value);  // for everybody, from now on
+        }
         break;
       case backend::kNoticeResponse:
       case backend::kNotificationResponse:
@@ -245,10 +249,27 @@ void Server::NextStep() {
   if (replies_.needs_sync()) return SendSync();
   if (held()) return;  // OnCancelEnded goes on
   if (replies_.status() != TransactionStatus::kIdle) return SendOwn("ROLLBACK");
-  if (std::exchange(reset_due_, false)) return SendOwn(pool().settings().pool.reset_query);
+  if (std::exchange(reset_due_, false)) {
+    reset_sent_ = true;
+    return SendOwn(pool().settings().pool.reset_query);
+  }
+  if (std::exchange(reset_sent_, false)) ForgetUnreported();
   pools_.context_.timers.Cancel(timer_);
   if (ended_) return pool().OnBroken(*this, CloseReason::kServerEnded);
   pool().OnClean(*this);
+}
+
+// The server reports what the reset changed, but only for the parameters it reports at all. Of the others we
+// know what we set, and that DISCARD ALL and RESET ALL undo it; another reset query leaves them as they are.
+void Server::ForgetUnreported() {
+  const std::string sql = AsciiLower(pool().settings().pool.reset_query);
+  if (sql.find("discard all") == std::string::npos && sql.find("reset all") == std::string::npos) {
+    return;
+  }
+  const std::vector<ParameterSet::Entry> before = parameters_.entries();
+  for (const ParameterSet::Entry& entry : before) {
+    if (baseline_.Find(entry.name) == nullptr) parameters_.Remove(entry.name);
+  }
 }
 
 void Server::SendOwn(std::string_view sql) {

@@ -102,6 +102,7 @@ class Server final : public PooledServer, private StreamOwner {
   void OnCancelEnded();
   void SendOwn(std::string_view sql);
   void SendSync();
+  void ForgetUnreported();
   void SendText(std::string_view text);
   void SetParameter(Bytes body);
   static constexpr uint32_t kBadMessage = UINT32_MAX;
@@ -132,6 +133,7 @@ class Server final : public PooledServer, private StreamOwner {
   // Cleaning.
   Cleaning cleaning_ = Cleaning::kWait;
   bool reset_due_ = false;
+  bool reset_sent_ = false;
   bool copy_failed_ = false;  // CopyFail was sent
 
   bool ended_ = false;  // no more bytes will come
