@@ -12,6 +12,11 @@
 #include <cstring>
 
 namespace trireme {
+namespace {
+
+constexpr size_t kCoresMax = 256;  // as many as the configuration may ask for by number
+
+}  // namespace
 
 uint64_t RaiseFileLimit() {
   rlimit limit{};
@@ -35,6 +40,7 @@ Result<std::vector<int32_t>> ChooseCpus(const CoresConfig& cores) {
   switch (cores.kind) {
     case CoresConfig::Kind::kAuto:
       chosen = mine;
+      if (chosen.size() > kCoresMax) chosen.resize(kCoresMax);
       break;
     case CoresConfig::Kind::kCount:
       for (uint32_t i = 0; i < cores.count; ++i) {

@@ -70,6 +70,21 @@ std::string PoolKey::ToString() const {
                       storage_database);
 }
 
+namespace {
+
+// The route's own, else that of whoever logs in at the storage: all clients of a route with a storage_user
+// share one pool, so it must not depend on which of them came first.
+const Secret& StorageSecret(const Config& config, const RouteConfig& route,
+                            const UserConfig& user) {
+  static const Secret none;
+  if (route.storage_secret.kind != Secret::Kind::kNone) return route.storage_secret;
+  if (route.storage_user.empty()) return user.secret;
+  const UserConfig* storage_user = FindUser(config, route.storage_user);
+  return storage_user != nullptr ? storage_user->secret : none;
+}
+
+}  // namespace
+
 Target Resolve(const Config& config, const RouteConfig& route, const UserConfig& user,
                ClientNames names) {
   const ptrdiff_t index = &route - config.routes.data();
@@ -86,8 +101,7 @@ Target Resolve(const Config& config, const RouteConfig& route, const UserConfig&
                 .user_clients_max = user.clients_max};
   if (target.storage_user.empty()) target.storage_user = names.user;
   if (target.storage_database.empty()) target.storage_database = names.database;
-  const bool route_logs_in = route.storage_secret.kind != Secret::Kind::kNone;
-  target.storage_secret = route_logs_in ? &route.storage_secret : &user.secret;
+  target.storage_secret = &StorageSecret(config, route, user);
   target.key = {.route_index = static_cast<uint32_t>(index),
                 .storage_user = std::string(target.storage_user),
                 .storage_database = std::string(target.storage_database)};

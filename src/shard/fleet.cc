@@ -62,7 +62,8 @@ Status Fleet::Start() {
     if (status.ok()) continue;
     Status first = status;
     EndNow();
-    while (!AtRest()) std::this_thread::sleep_for(1ms);
+    // Mail to a core that never came up is never taken: only rest counts here.
+    while (!Count().rest) std::this_thread::sleep_for(1ms);
     Stop();
     return first;
   }

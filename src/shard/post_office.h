@@ -5,7 +5,7 @@
 //
 //   sender                                   receiver
 //   push                                     asleep = true
-//   pending |= my bit      (seq_cst)         fence                  (seq_cst)
+//   pending |= my bit      (release)         fence                  (seq_cst)
 //   fence                  (seq_cst)         pending != 0 ? stay awake : sleep in the ring
 //   asleep ? wake : done
 //
