@@ -270,8 +270,19 @@ TEST_P(Pool, AServerInUseIsNotIdle) {
   Trireme trireme(With("session", 3, {{"idle_timeout", "300ms"}}));
   RawClient client = trireme.LoggedIn();
   const std::string backend = client.Value(kBackend);
-  EXPECT_TRUE(Throughout(milliseconds(1200), [] { return ServersOf("app") == 1; }));
+  EXPECT_TRUE(Throughout(milliseconds(1200),
+                         [&] { return Postgres::Shared().Count("pid = " + backend) == 1; }));
   EXPECT_EQ(client.Value(kBackend), backend);
+}
+
+TEST_P(Pool, OneSessionOpensOneServer) {
+  Trireme trireme(With("session", 3));
+  RawClient client = trireme.LoggedIn();
+  client.Value("SELECT 1");
+  EXPECT_TRUE(Throughout(milliseconds(100), [] { return ServersOf("app") == 1; }))
+      << Postgres::Shared().Value(
+             "SELECT string_agg('last query: ' || query, '; ') FROM pg_stat_activity WHERE usename "
+             "= 'app'");
 }
 
 TEST_P(Pool, AServerPastItsLifetimeIsReplacedWhenFree) {
@@ -338,22 +349,45 @@ TEST_P(Pool, ServersAreOpenedAFewAtATime) {
 
 TEST_P(Pool, AServerThatRefusesIsNotAskedInATightLoop) {
   FakeServer server([](FakeSession& session) {
-    session.Send(ErrorResponse("FATAL", "57P03", "the database system is starting up"));
+    session.Send(ErrorResponse("FATAL", "53300", "sorry, too many clients already"));
   });
-  TriremeOptions options = With("transaction", 5);
+  TriremeOptions options = With("transaction", 5, {{"wait_timeout", "2s"}});
   options.server_port = server.port();
   Trireme trireme(options);
   const auto end = Clock::now() + seconds(1);
   int told = 0;
   while (Clock::now() < end) {
-    try {
-      FirstErrorOf(trireme.Raw());
-      ++told;
-    } catch (const RigError&) {
-    }
+    EXPECT_EQ(ErrorField(FirstErrorOf(trireme.Raw()), 'C').substr(0, 2),
+              AgainstPgbouncer() ? "08" : "53");
+    ++told;
     std::this_thread::sleep_for(milliseconds(5));
   }
   EXPECT_LE(server.connections(), 20 * GetParam()) << "for " << told << " clients";
+}
+
+TEST_P(Pool, AServerThatIsStartingUpIsUsedOnceItIsUp) {
+  std::atomic<bool> up{false};
+  FakeServer server([&](FakeSession& session) {
+    if (!up) {
+      session.Send(ErrorResponse("FATAL", "57P03", "the database system is starting up"));
+      return;
+    }
+    session.Accept();
+    session.EchoQueries();
+  });
+  TriremeOptions options = With("transaction", 5, {{"wait_timeout", "2s"}});
+  options.server_port = server.port();
+  options.patch = {{"storages", {{"main", {{"connect_backoff_max", "200ms"}}}}}};
+  Trireme trireme(options);
+  FirstErrorOf(trireme.Raw());
+  up = true;
+  EXPECT_TRUE(Eventually([&] {
+    try {
+      return trireme.LoggedIn().Value("hello") == "hello";
+    } catch (const RigError&) {
+      return false;
+    }
+  }));
 }
 
 TEST_P(Pool, AServerThatDoesNotAnswerTimesOut) {
@@ -377,7 +411,9 @@ TEST_P(Pool, TheNextHostIsTriedWhenTheFirstRefuses) {
 }
 
 TEST_P(Pool, SurvivesARestartOfPostgres) {
-  Trireme trireme(With("transaction", 4, {{"wait_timeout", "10s"}}));
+  TriremeOptions options = With("transaction", 4, {{"wait_timeout", "5s"}});
+  options.patch = {{"storages", {{"main", {{"connect_backoff_max", "500ms"}}}}}};
+  Trireme trireme(options);
   RawClient idle = trireme.LoggedIn();
   idle.Value("SELECT 1");
   Postgres::Shared().Stop(SIGQUIT);

@@ -355,7 +355,7 @@ TEST(Startup, ARouteMayRenameDatabaseAndUser) {
 TEST(Startup, AStorageMayBeAUnixSocketDirectory) {
   SKIP_AGAINST_PGBOUNCER("not translated");
   const Postgres& postgres = Postgres::Shared();
-  Json hosts = {{{"host", postgres.socket_dir()}, {"port", postgres.port()}}};
+  const Json hosts = {postgres.socket_dir() + ":" + std::to_string(postgres.port())};
   Trireme trireme({.patch = {{"storages", {{"main", {{"hosts", hosts}}}}}}});
   EXPECT_EQ(trireme.LoggedIn().Value("SELECT inet_server_addr() IS NULL"), "t");
 }

@@ -176,7 +176,7 @@ void Trireme::CheckAfterExit(const ExitStatus& exit) {
   EXPECT_EQ(exit.signal, expected_exit_.signal) << log;
   ExpectQuietSanitizers(log);
   if (exit.code == 0) ExpectNothingLeft(log);
-  if (::testing::Test::HasFailure())
+  if (::testing::Test::HasFailure() || std::getenv("TRIREME_E2E_SHOW_LOG") != nullptr)
     std::fprintf(stderr, "--- log ---\n%s-----------\n", log.c_str());
 }
 
