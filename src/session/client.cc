@@ -8,6 +8,7 @@
 #include "session/clients.h"
 #include "session/console_session.h"
 #include "session/login.h"
+#include "session/parameters.h"
 #include "wire/writer.h"
 
 namespace trireme {
@@ -67,6 +68,7 @@ void Client::BeginConsole(ConsoleRole role, std::string_view name) {
 // --- bytes and ends ---
 
 void Client::OnReceive(Slice slice) {
+  if (peer_done_) return;  // it has said goodbye
   inbox_.Push(std::move(slice));
   switch (state_) {
     case State::kLogin:
@@ -91,29 +93,26 @@ void Client::OnReceive(Slice slice) {
 }
 
 void Client::OnEnd(int error) {
-  peer_done_ = true;
   if (error != 0) {
     Close("client connection broke", Farewell::kDrop);
   } else {
-    OnPeerGone();
+    OnPeerDone();
   }
 }
 
-// The client sends no more. It may have gone, or only closed its sending side and still read: what it asked for
-// before is answered if that takes no longer than timeouts.half_close; nobody waits in the queue for it.
-void Client::OnPeerGone() {
+// The client sends no more. It may have gone, or only closed its sending side (or said Terminate) and still
+// read: what it asked for before is answered if that takes no longer than timeouts.half_close; nobody waits in
+// the queue for it.
+void Client::OnPeerDone() {
+  if (peer_done_) return;
+  peer_done_ = true;
   switch (state_) {
+    case State::kIdle:
     case State::kLinked:
+      clients_.timers().Schedule(timer_, clients_.now() + clients_.config().timeouts.half_close);
       PumpRequests();  // closes when nothing is owed
-      if (state_ == State::kLinked) {
-        clients_.timers().Schedule(timer_, clients_.now() + clients_.config().timeouts.half_close);
-      }
       return;
     case State::kConsole:
-      Close("client closed its connection", Farewell::kFlush);
-      return;
-    case State::kIdle:
-      if (stream_.clogged()) return;  // OnDrained goes on with its requests
       Close("client closed its connection", Farewell::kFlush);
       return;
     case State::kLogin:
@@ -193,9 +192,12 @@ void Client::LetGoOfServer() {
   Server& server = *std::exchange(server_, nullptr);
   state_ = State::kIdle;
   if (server.stream().receive_paused()) server.stream().ResumeReceive();
+  const bool clean = server.replies().clean() && server.inbox().empty();
+  // The reset query runs next: what it did to parameters that the server does not report, nobody knows.
+  if (pinned() || !clean) ForgetUnreported(server.baseline(), server.parameters());
   if (requests_.mid_forward()) {
     account_->pool->Abandon(server, AbandonReason::kBrokenMidMessage);
-  } else if (server.replies().clean() && server.inbox().empty()) {
+  } else if (clean) {
     account_->pool->Return(server, account_->mode);
   } else {
     account_->pool->Abandon(server, AbandonReason::kClientGone);

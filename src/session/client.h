@@ -107,12 +107,15 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   // relay.cc
   void PumpRequests();
   bool ActOnRequest(const RequestStep& step);
-  void RefuseRequest(const PgError& error);
-  void AnswerRefusal();
+  void RefuseRequest(Request refusal);
+  void SendError(const PgError& error);
+  void CloseIfDone();
   void BeginWait();
   void Link(Server& server);
   void PumpReplies();
   bool ActOnReplies(ReplyStep::Event event);
+  bool ActOnInjectedError(Request failed, PgError error);
+  void OnQuery();
   void OnReady();
   void OnParameter(Bytes body);
   void ReturnIfFree();
@@ -125,7 +128,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   void Close(std::string_view reason, Farewell farewell);
   void CloseWith(const PgError& error, std::string_view reason);
   void LetGoOfServer();
-  void OnPeerGone();
+  void OnPeerDone();
   void OnTimer();
   void ArmIdleTimer();
 
@@ -137,7 +140,6 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   bool pumping_ = false;      // PumpRequests is on the stack
   bool draining_ = false;     // end after this transaction
   bool peer_done_ = false;    // the client will send no more
-  uint8_t refusal_ = 0;       // what RefuseRequest put into the queue of replies
   uint16_t listener_index_ = 0;
   const uint64_t id_;
   Server* server_ = nullptr;
@@ -150,7 +152,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   std::unique_ptr<Login> login_;             // kLogin only
   std::unique_ptr<ConsoleSession> console_;  // kConsole only
   Time connected_at_{};
-  Time request_since_{};      // the query at hand, or the wait for a server
+  Time request_since_{};      // the query at hand, or the last one, or the wait for a server
   Time transaction_since_{};
   Time idle_since_{};
   Timer timer_;  // login, idle, half-close: whichever the state needs

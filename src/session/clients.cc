@@ -38,7 +38,8 @@ Clients::Clients(const ClientsContext& context)
       request_limits_{.message_bytes_max = context.config.limits.message_bytes_max,
                       .expected_replies_max = context.config.limits.expected_replies_max},
       // Beyond clients_max: connections that are logging in, cancelling, or being told that it is full.
-      clients_(std::min(kCancelSlotsMax, 2 * context.config.limits.clients_max + 1024)),
+      clients_(static_cast<uint32_t>(std::min<uint64_t>(
+          kCancelSlotsMax, uint64_t{2} * context.config.limits.clients_max + 1024))),
       period_timer_([](void* owner) { static_cast<Clients*>(owner)->OnPeriod(); }, this),
       next_id_((uint64_t{context.core} << 48) + 1) {
   OnPeriod();
@@ -51,9 +52,8 @@ Clients::~Clients() {
 }
 
 void Clients::OnAccept(Client::Arrival arrival) {
-  Client* client = clients_.New(*this, next_id_);
-  if (client == nullptr || draining_) {
-    if (client != nullptr) clients_.Free(client);
+  Client* client = draining_ ? nullptr : clients_.New(*this, next_id_);
+  if (client == nullptr) {
     streams().ring().Close(arrival.fd);
     ++freed_;
     return;
@@ -71,6 +71,13 @@ void Clients::EndOfTurn() {
   closed_.clear();
 }
 
+void Clients::Bury(Client& client) {
+  if (client.account_ != nullptr) {
+    client.account_->counters.bytes_received += client.stream().bytes_received();
+    client.account_->counters.bytes_sent += client.stream().bytes_sent();
+  }
+  closed_.push_back(&client);
+}
 void Clients::Bury(std::unique_ptr<Login> login) { closed_logins_.push_back(std::move(login)); }
 void Clients::Bury(std::unique_ptr<ConsoleSession> console) {
   closed_consoles_.push_back(std::move(console));
@@ -110,6 +117,13 @@ void Clients::OnSnapshot(Handle requester, const FleetSnapshot& fleet) {
 PgResult<Account*> Clients::FindAccount(const Target& target, ClientNames names) {
   const std::pair<std::string, std::string> key(names.database, names.user);
   if (const auto found = by_name_.find(key); found != by_name_.end()) return found->second;
+  if (accounts_.size() >= config().limits.pools_max) {
+    return PgError{.severity = severity::kFatal,
+                   .sqlstate = sqlstate::kConfigurationLimitExceeded,
+                   .message = "too many different databases and users",
+                   .detail = "limits.pools_max is " + std::to_string(config().limits.pools_max) + ".",
+                   .hint = "Raise limits.pools_max."};
+  }
   PgResult<PoolShard*> pool = pools().Find(target);
   if (const auto* error = std::get_if<PgError>(&pool)) return *error;
   auto account = std::make_unique<Account>();
@@ -159,8 +173,6 @@ void Clients::OnClientClosing(Client& client, std::string_view reason) {
   Account* account = client.account_;
   if (account != nullptr) {
     --account->clients;
-    account->counters.bytes_received += client.stream().bytes_received();
-    account->counters.bytes_sent += client.stream().bytes_sent();
     ClientCounts::Remove(context_.counts.total());
     ClientCounts::Remove(context_.counts.of_route(account->route_index));
     ClientCounts::Remove(context_.counts.of_user(account->user_index));

@@ -151,7 +151,7 @@ class Clients {
   void DeriveKeys(Client& client, const ScramKeyRequest& request);
 
   void OnClientClosing(Client& client, std::string_view reason);
-  void Bury(Client& client) { closed_.push_back(&client); }
+  void Bury(Client& client);
   void Bury(std::unique_ptr<Login> login);
   void Bury(std::unique_ptr<ConsoleSession> console);
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "session/console_session.h"
 
+#include <algorithm>
+#include <string>
+
 #include "base/assert.h"
 #include "session/client.h"
 #include "session/clients.h"
@@ -31,19 +34,22 @@ void ConsoleSession::Begin() {
 
 void ConsoleSession::OnBytes() {
   Inbox& inbox = client_.inbox_;
-  while (client_.state() == Client::State::kConsole && !gathering_ && inbox.size() >= kHeadBytes) {
+  // What must be whole has to fit into the backlog that a client may have.
+  const uint32_t body_max = std::min(kMessageBytesMax, clients_.backlog_bytes_max() - kHeadBytes);
+  while (client_.state() == Client::State::kConsole && !gathering_ &&
+         !client_.stream().clogged() && inbox.size() >= kHeadBytes) {
     Buffers& buffers = clients_.streams().buffers();
     if (inbox.Front().size() < kHeadBytes) inbox.Join(kHeadBytes, buffers);
     const MessageHead head = ReadHead(inbox.Front().data());
-    if (!head.valid(kMessageBytesMax)) {
+    if (!head.valid(body_max)) {
       client_.CloseWith({.severity = severity::kFatal,
                          .sqlstate = sqlstate::kProtocolViolation,
                          .message = "console message is longer than " +
-                                    std::to_string(kMessageBytesMax) + " bytes, or malformed"},
+                                    std::to_string(body_max) + " bytes, or malformed"},
                         "protocol violation");
       return;
     }
-    if (inbox.size() < head.total_size()) return;
+    if (inbox.size() < head.total_size()) break;
     if (inbox.Front().size() < head.total_size()) inbox.Join(head.total_size(), buffers);
     const Slice message = inbox.TakeFront(head.total_size());
     MessageWriter writer(answer_);

@@ -60,6 +60,7 @@ void Login::OnBytes() {
   switch (stage_) {
     case Stage::kStartup:
       OnStartupBytes();
+      if (stage_ == Stage::kProving) OnProofBytes();  // sent along, unasked
       return;
     case Stage::kProving:
       OnProofBytes();

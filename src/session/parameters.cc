@@ -6,9 +6,13 @@
 namespace trireme {
 namespace {
 
-bool MayBeSet(const std::string& name) {
+// A value with a zero byte inside comes from no startup packet and no server.
+constexpr std::string_view kUnknown("\0", 1);
+
+// Facts about the server are not ours to change; who it acts for is (SET SESSION AUTHORIZATION).
+bool MayBeReset(const std::string& name) {
   const ReportedParameter* reported = FindReportedParameter(name);
-  return reported == nullptr || reported->settable;
+  return reported == nullptr || reported->settable || reported->name == "session_authorization";
 }
 
 }  // namespace
@@ -28,21 +32,31 @@ std::string ParameterChanges(const ParameterComparison& comparison) {
     }
   }
   for (const ParameterSet::Entry& entry : comparison.has.entries()) {
-    if (comparison.wish.Find(entry.name) != nullptr || !MayBeSet(entry.name)) continue;
+    if (comparison.wish.Find(entry.name) != nullptr || !MayBeReset(entry.name)) continue;
     const std::string* before = comparison.baseline.Find(entry.name);
     if (before == nullptr) {
       AppendReset(sql, entry.name);
     } else if (*before != entry.value) {
-      if (!AppendSet(sql, {entry.name, *before})) AppendReset(sql, entry.name);
+      // A name alone would need the right to become that user; RESET does not.
+      const bool set = CompareNames(entry.name, "session_authorization") != 0 &&
+                       AppendSet(sql, {entry.name, *before});
+      if (!set) AppendReset(sql, entry.name);
     }
   }
   return sql;
 }
 
+void ForgetUnreported(const ParameterSet& baseline, ParameterSet& has) {
+  const std::vector<ParameterSet::Entry> before = has.entries();
+  for (const ParameterSet::Entry& entry : before) {
+    if (baseline.Find(entry.name) == nullptr) has.Set(entry.name, kUnknown);
+  }
+}
+
 void ApplyChanges(const ParameterSet& wish, const ParameterSet& baseline, ParameterSet& has) {
   const std::vector<ParameterSet::Entry> before = has.entries();
   for (const ParameterSet::Entry& entry : before) {
-    if (wish.Find(entry.name) != nullptr || !MayBeSet(entry.name)) continue;
+    if (wish.Find(entry.name) != nullptr || !MayBeReset(entry.name)) continue;
     const std::string* value = baseline.Find(entry.name);
     if (value == nullptr) {
       has.Remove(entry.name);

@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "session/client.h"
 #include "session/clients.h"
+#include "session/console_session.h"
 #include "session/parameters.h"
 #include "wire/messages.h"
 #include "wire/parameters.h"
@@ -26,9 +27,30 @@
 namespace trireme {
 namespace {
 
-enum Refusal : uint8_t { kNone, kNamedParse, kStaleUnnamed };
+// A message that we refuse must fail at its place among the others, and undo what came before it in the
+// pipeline. So the server gets another one in its stead that is sure to fail and changes nothing; its kind
+// says later which refusal the client is told.
+constexpr Request kNamedParse = Request::kExecute;
+constexpr Request kStaleUnnamed = Request::kDescribe;
 
-PgError ErrorOf(uint8_t refusal) {
+std::string StandIn(Request refusal) {
+  static constexpr char kNoPortal[] = "refused by the pooler";
+  std::string message;
+  MessageWriter writer(message);
+  if (refusal == Request::kExecute) {
+    writer.Begin(frontend::kExecute);
+    writer.String(kNoPortal);
+    writer.Int32(0);
+  } else {
+    writer.Begin(frontend::kDescribe);
+    writer.Byte('P');
+    writer.String(kNoPortal);
+  }
+  writer.End();
+  return message;
+}
+
+PgError ErrorOf(Request refusal) {
   if (refusal == kNamedParse) {
     return {.sqlstate = sqlstate::kFeatureNotSupported,
             .message = "named prepared statements are not supported in this pool mode",
@@ -53,9 +75,12 @@ void Client::PumpRequests() {
   while ((state_ == State::kIdle || state_ == State::kLinked) && !inbox_.empty()) {
     if (stream_.clogged()) break;                                // until OnDrained
     if (server_ != nullptr && server_->stream().clogged()) break;  // until OnServerDrained
-    const Requests::Context context{server_ != nullptr ? &server_->replies() : nullptr, pinned(),
-                                    clients_.request_limits(), account_->counters.requests};
+    Replies* replies = server_ != nullptr ? &server_->replies() : nullptr;
+    const bool resting = replies != nullptr && replies->owed().empty() && !replies->needs_sync();
+    const Requests::Context context{replies, pinned(), clients_.request_limits(),
+                                    account_->counters.requests};
     const RequestStep step = requests_.Next(inbox_.Front(), context);
+    if (resting && !replies->owed().empty()) OnQuery();
     if (step.size > 0) {
       if (step.forward) {
         server_->stream().Send(inbox_.TakeFront(step.size));
@@ -67,7 +92,18 @@ void Client::PumpRequests() {
   }
   pumping_ = false;
   if (state_ == State::kLinked) ReturnIfFree();
+  if (peer_done_) CloseIfDone();
   UpdateReceiving();
+}
+
+// The client asks no more, and has its answers.
+void Client::CloseIfDone() {
+  const bool at_rest = state_ == State::kIdle ||
+                       (state_ == State::kLinked && server_->replies().at_rest());
+  if (!at_rest) return;
+  const bool held_back =
+      stream_.clogged() || (server_ != nullptr && server_->stream().clogged());
+  if (inbox_.empty() || !held_back) Close("client closed its connection", Farewell::kFlush);
 }
 
 // False: nothing more can be done with the inbox now.
@@ -86,7 +122,8 @@ bool Client::ActOnRequest(const RequestStep& step) {
     case Event::kTooMuchOwed:
       return false;  // PumpReplies comes back
     case Event::kTerminate:
-      Close("client closed the session", Farewell::kFlush);
+      inbox_.Clear();
+      OnPeerDone();
       return false;
     case Event::kSyncAlone: {
       std::string text;
@@ -96,8 +133,7 @@ bool Client::ActOnRequest(const RequestStep& step) {
     }
     case Event::kNamedParse:
     case Event::kStaleUnnamed:
-      refusal_ = step.event == Event::kNamedParse ? kNamedParse : kStaleUnnamed;
-      AnswerRefusal();
+      RefuseRequest(step.event == Event::kNamedParse ? kNamedParse : kStaleUnnamed);
       return true;
     case Event::kBroken:
       CloseWith({.severity = severity::kFatal,
@@ -110,19 +146,18 @@ bool Client::ActOnRequest(const RequestStep& step) {
   TRIREME_UNREACHABLE();
 }
 
-// The message at the front of the inbox is refused. With a server lent, the error takes its place in the
-// queue of replies; what the server still answers comes before it.
-void Client::AnswerRefusal() {
+// The message at the front of the inbox is refused.
+void Client::RefuseRequest(Request refusal) {
   requests_.PassOver(ReadHead(inbox_.Front().data()));
   if (server_ == nullptr) {
-    RefuseRequest(ErrorOf(refusal_));
+    SendError(ErrorOf(refusal));
     return;
   }
-  server_->replies().Expect(Request::kParse, Disposition::kFake);
-  PumpReplies();
+  server_->replies().Expect(refusal, Disposition::kSkip);
+  server_->stream().SendCopy(AsBytes(StandIn(refusal)));
 }
 
-void Client::RefuseRequest(const PgError& error) {
+void Client::SendError(const PgError& error) {
   std::string text;
   MessageWriter(text).ErrorResponse(error);
   SendText(text);
@@ -148,7 +183,8 @@ void Client::Link(Server& server) {
   ++account_->counters.assignments;
   account_->counters.wait_ns += (clients_.now() - request_since_).count();
   request_since_ = transaction_since_ = clients_.now();
-  if (server.parameters().hash() == satisfied_hash_) return;
+  server.replies().TakeCounts();  // of somebody who left before they were told
+  if (satisfied_hash_ != 0 && server.parameters().hash() == satisfied_hash_) return;
   const std::string sql =
       ParameterChanges({.wish = *wish_, .has = server.parameters(), .baseline = server.baseline()});
   if (sql.empty()) {
@@ -177,11 +213,10 @@ void Client::PumpReplies() {
     // `message` points into the inbox: read it before its bytes move on.
     if (step.event == ReplyStep::Event::kParameter) OnParameter(step.message);
     if (step.event == ReplyStep::Event::kInjectedError) {
-      PgError error = ParseErrorBody(step.message);
-      server_->parameters() = *before_changes_;  // the changes were one transaction, now undone
-      error.severity = severity::kFatal;
-      CloseWith(error, "a session parameter was refused by the server");
-      return;
+      const PgError error = ParseErrorBody(step.message);
+      inbox.DropFront(step.size);
+      if (!ActOnInjectedError(step.failed, error)) return;
+      continue;
     }
     uint32_t forward = step.forward ? step.size : 0;
     const bool refuse_transaction = step.event == ReplyStep::Event::kReady &&
@@ -204,12 +239,27 @@ void Client::PumpReplies() {
       continue;
     }
     if (!ActOnReplies(step.event)) return;
-    if (inbox.empty() && step.event != ReplyStep::Event::kFake) break;
+    if (inbox.empty()) break;
   }
   if (state_ != State::kLinked) return;
   if (stream_.clogged() && !server_->stream().receive_paused()) server_->stream().PauseReceive();
   ReturnIfFree();
-  if (!inbox_.empty()) PumpRequests();  // some waited for replies to be given, or for the next server
+  // Some waited for replies to be given, or for the next server.
+  if (!inbox_.empty() || peer_done_) PumpRequests();
+}
+
+// False: the client is gone.
+bool Client::ActOnInjectedError(Request failed, PgError error) {
+  if (failed != Request::kQuery && error.severity == severity::kError) {
+    SendError(ErrorOf(failed));
+    return true;
+  }
+  // The changes were one transaction, now undone.
+  if (before_changes_ != nullptr) server_->parameters() = *before_changes_;
+  error.severity = severity::kFatal;
+  CloseWith(error, failed == Request::kQuery ? "a session parameter was refused by the server"
+                                             : "server connection ended");
+  return false;
 }
 
 // False: the server is gone, or the client is.
@@ -222,9 +272,7 @@ bool Client::ActOnReplies(ReplyStep::Event event) {
     case Event::kInjectedError:
       return true;
     case Event::kFake:
-      RefuseRequest(ErrorOf(refusal_));
-      server_->replies().FakeSent();
-      return true;
+      TRIREME_UNREACHABLE();  // the relay answers nothing itself while a server is lent
     case Event::kReady:
       OnReady();
       return true;
@@ -242,16 +290,22 @@ bool Client::ActOnReplies(ReplyStep::Event event) {
   TRIREME_UNREACHABLE();
 }
 
+// Something is asked of a server that had nothing to do: time between queries is the client's own.
+void Client::OnQuery() {
+  request_since_ = clients_.now();
+  if (server_->replies().status() == TransactionStatus::kIdle) transaction_since_ = request_since_;
+}
+
 // Nothing is owed: statistics. Whether the server's stay is over, ReturnIfFree decides.
 void Client::OnReady() {
   const Time now = clients_.now();
   AccountCounters& counters = account_->counters;
-  ++counters.queries;
+  const Replies::Counts counts = server_->replies().TakeCounts();
+  counters.queries += counts.queries;
+  counters.transactions += counts.transactions;
   counters.query_ns += (now - request_since_).count();
   if (server_->replies().status() == TransactionStatus::kIdle) {
-    ++counters.transactions;
     counters.transaction_ns += (now - transaction_since_).count();
-    transaction_since_ = now;
   }
   request_since_ = idle_since_ = now;
   before_changes_.reset();
@@ -278,10 +332,6 @@ bool Client::may_return() const {
 
 void Client::ReturnIfFree() {
   if (state_ != State::kLinked || !server_->replies().at_rest()) return;
-  if (peer_done_ && !stream_.clogged()) {  // nothing owed, and nothing more will be asked
-    Close("client closed its connection", Farewell::kFlush);
-    return;
-  }
   const bool between_transactions = server_->replies().clean() && !requests_.mid_forward();
   if (may_return()) {
     if (server_->stream().receive_paused()) server_->stream().ResumeReceive();
@@ -297,6 +347,7 @@ void Client::ReturnIfFree() {
 
 void Client::OnDrained() {
   if (server_ != nullptr && server_->stream().receive_paused()) server_->stream().ResumeReceive();
+  if (state_ == State::kConsole) console_->OnBytes();
   if (state_ == State::kIdle || state_ == State::kLinked) PumpRequests();
 }
 

@@ -206,10 +206,7 @@ StatsTotals TotalsOf(Clients& clients, const Account& account) {
   totals.bind_count = counters.requests.binds;
   totals.client_login_count = counters.logins;
   clients.ForEach([&](Client& client) {
-    if (client.account() != &account || client.state() == Client::State::kClosing ||
-        client.state() == Client::State::kClosed) {
-      return;
-    }
+    if (client.account() != &account || client.state() == Client::State::kClosed) return;
     totals.bytes_received += client.stream().bytes_received();
     totals.bytes_sent += client.stream().bytes_sent();
   });

@@ -32,19 +32,24 @@ bool IsAsynchronous(char type) {
          type == backend::kNotificationResponse;
 }
 
+// Answered within an implicit transaction that a Sync ends, or passed over after an error.
+bool IsExtended(Request request) {
+  return request == Request::kParse || request == Request::kBind || request == Request::kDescribe ||
+         request == Request::kExecute || request == Request::kClose;
+}
+
 }  // namespace
 
 void Replies::Expect(Request request, Disposition disposition) {
-  if (request == Request::kSync) {
-    needs_sync_ = false;
-  } else if (request != Request::kQuery && request != Request::kFunctionCall &&
-             request != Request::kCopyEnd && disposition != Disposition::kFake) {
-    needs_sync_ = true;
-  }
   if (skipping_) {
     // The server passes over everything but Sync; nothing else will be answered.
     if (request != Request::kSync) return;
     skipping_ = false;
+  }
+  if (IsExtended(request)) {
+    needs_sync_ |= disposition != Disposition::kFake;
+  } else if (request != Request::kCopyEnd) {
+    needs_sync_ = false;  // the end of a Query or FunctionCall ends the implicit transaction, too
   }
   if (request == Request::kCopyEnd && owed_.empty()) return;  // a late end of a COPY that failed
   owed_.Push({request, disposition});
@@ -93,6 +98,7 @@ ReplyStep Replies::Next(Bytes bytes) {
       break;
     }
     const Bytes body = bytes.subspan(at + kHeadBytes, judge - kHeadBytes);
+    if (!forward) step.failed = owed_.front().request;  // in case it is an error
     const Event event = OnMessage(head.type, body);
     if (event == Event::kBroken) {
       step.event = event;
@@ -179,8 +185,8 @@ ReplyStep::Event Replies::OnReadyForQuery(Bytes body) {
   status_ = static_cast<TransactionStatus>(status);
   error_forwarded_ = false;
   if (answered.disposition == Disposition::kForward) {
-    ++queries_;
-    if (status_ == TransactionStatus::kIdle) ++transactions_;
+    ++counts_.queries;
+    if (status_ == TransactionStatus::kIdle) ++counts_.transactions;
   }
   return owed_.empty() ? Event::kReady : Event::kNone;
 }
@@ -208,11 +214,10 @@ ReplyStep::Event Replies::OnError() {
       }
     }
   }
-  if (failed.request == Request::kExecute || failed.request == Request::kParse ||
-      failed.request == Request::kBind || failed.request == Request::kDescribe ||
-      failed.request == Request::kClose) {
+  if (IsExtended(failed.request)) {
     while (!owed_.empty() && owed_.front().request != Request::kSync) owed_.Pop();
     skipping_ = owed_.empty();
+    needs_sync_ |= skipping_;  // a Query behind them is passed over, too
   }
   return ours ? Event::kInjectedError : Event::kNone;
 }

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "base/bytes.h"
 #include "wire/expected_replies.h"
@@ -29,14 +30,16 @@ struct ReplyStep {
     kReady,          // ReadyForQuery ended the run and nothing is owed
     kParameter,      // ParameterStatus ended the run: `message` is its body
     kFake,           // the next reply is ours to give: send it, then FakeSent()
-    kInjectedError,  // ErrorResponse to a request of ours ended the run: `message` is its body
-    kBroken,         // not the protocol: close the server
+    kInjectedError,  // ErrorResponse to a request of ours (`failed`) ended the run: `message` is
+                     // its body
+    kBroken,  // not the protocol: close the server
   };
   uint32_t size = 0;     // bytes consumed from the front
   bool forward = false;  // they are the client's
   Event event = Event::kNone;
   uint32_t need = 0;
   Bytes message{};
+  Request failed = Request::kQuery;  // kInjectedError
 };
 
 class Replies {
@@ -58,8 +61,8 @@ class Replies {
   bool clean() const { return at_rest() && !needs_sync_ && status_ == TransactionStatus::kIdle; }
   // Nothing owed and nothing half read (a transaction may be open).
   bool at_rest() const { return owed_.empty() && body_left_ == 0; }
-  // Extended requests were sent and no Sync after them: the server holds an implicit transaction
-  // open, or ignores everything (skipping()), until a Sync comes.
+  // Extended requests were sent and neither a Sync nor a Query after them: the server holds an
+  // implicit transaction open, or ignores everything (skipping()), until a Sync comes.
   bool needs_sync() const { return needs_sync_; }
   // The message at hand was passed in part.
   bool mid_message() const { return body_left_ > 0; }
@@ -69,9 +72,12 @@ class Replies {
   // An ErrorResponse went to the client after the last ReadyForQuery.
   bool error_forwarded() const { return error_forwarded_; }
 
-  // Since Reset(): for statistics.
-  uint64_t queries() const { return queries_; }            // ReadyForQuery of forwarded requests
-  uint64_t transactions() const { return transactions_; }  // … that left the server idle
+  // For statistics: what was counted since the last call.
+  struct Counts {
+    uint32_t queries = 0;       // ReadyForQuery of forwarded requests
+    uint32_t transactions = 0;  // … that left the server idle
+  };
+  Counts TakeCounts() { return std::exchange(counts_, Counts{}); }
   void SetStatus(TransactionStatus status) { status_ = status; }
 
  private:
@@ -93,8 +99,7 @@ class Replies {
   bool needs_sync_ = false;
   bool error_forwarded_ = false;
   TransactionStatus status_ = TransactionStatus::kIdle;
-  uint64_t queries_ = 0;
-  uint64_t transactions_ = 0;
+  Counts counts_;
 };
 
 }  // namespace trireme

@@ -259,8 +259,36 @@ TEST(Replies, CountsQueriesAndTransactions) {
   ExpectAll(replies, {kQuery, kQuery, kQuery});
   Feed(replies, Message('C') + Ready('T') + Message('C') + Ready('T') + Message('C') + Ready('I'),
        1000);
-  EXPECT_EQ(replies.queries(), 3u);
-  EXPECT_EQ(replies.transactions(), 1u);
+  const Replies::Counts counts = replies.TakeCounts();
+  EXPECT_EQ(counts.queries, 3u);
+  EXPECT_EQ(counts.transactions, 1u);
+  EXPECT_EQ(replies.TakeCounts().queries, 0u);
+}
+
+TEST(Replies, IsCleanAfterAQueryThatStoodForTheSync) {
+  Replies replies;
+  ExpectAll(replies, {kParse, kBind, kExecute, kQuery});
+  Feed(replies, Message('1') + Message('2') + Message('C') + Message('C') + Ready(), 1000);
+  EXPECT_TRUE(replies.clean());
+}
+
+TEST(Replies, StillNeedsTheSyncWhenTheQueryIsPassedOver) {
+  Replies replies;
+  ExpectAll(replies, {kParse, kQuery});
+  Feed(replies, Message('E', "no"), 1000);
+  EXPECT_TRUE(replies.at_rest());
+  EXPECT_FALSE(replies.clean());
+  replies.Expect(kSync, Disposition::kForward);
+  Feed(replies, Ready(), 1000);
+  EXPECT_TRUE(replies.clean());
+}
+
+TEST(Replies, SaysWhichInjectedRequestFailed) {
+  Replies replies;
+  replies.Expect(kDescribe, Disposition::kSkip);
+  const ReplyStep step = replies.Next(AsBytes(Message('E', "no")));
+  EXPECT_EQ(step.event, ReplyStep::Event::kInjectedError);
+  EXPECT_EQ(step.failed, kDescribe);
 }
 
 TEST(ExpectedReplies, GrowsAndKeepsOrder) {
