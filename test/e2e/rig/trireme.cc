@@ -136,6 +136,8 @@ Trireme::Trireme(const TriremeOptions& options)
   process_ = std::make_unique<Process>(command);
   const bool accepts = Eventually([&] {
     if (!process_->Running()) return true;
+    // It says so when all its listeners are there; the kernel accepts on the first one before that.
+    if (!AgainstPgbouncer() && Log().find("serving") == std::string::npos) return false;
     try {
       Socket::ConnectTcp("127.0.0.1", port_);
       return true;
