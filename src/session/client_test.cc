@@ -89,7 +89,8 @@ class World final : private Siblings, private ClientSiblings, private ConsoleHos
                                                        .counts = counts,
                                                        .siblings = client_siblings,
                                                        .console = console,
-                                                       .core = 0});
+                                                       .core = 0,
+                                                       .id_secret = 0});
   }
   ~World() {  // nothing is left behind
     clients->EndAll();
@@ -284,9 +285,10 @@ class ClientTest : public testing::Test {
     EXPECT_EQ(listen(listener_, 16), 0);
   }
   ~ClientTest() override {
-    backend_.reset();  // or we would wait until the pool has lost patience
+    // PostgreSQL ends first, or we would wait until the pool has lost patience.
+    backend_.reset();
+    close(listener_);
     world_.reset();
-    if (listener_ >= 0) close(listener_);
   }
 
   Peer Connect() {
