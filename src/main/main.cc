@@ -23,7 +23,7 @@ namespace trireme {
 namespace {
 
 constexpr Duration kLook = 10ms;      // between looks at a fleet that is coming to rest
-constexpr Duration kEndNowMax = 5s;   // what does not close within this is left to the kernel
+constexpr Duration kEndNowMax = 8s;   // longer than a stream lingers; what is left then is the kernel's
 
 Time Now() { return std::chrono::steady_clock::now(); }
 

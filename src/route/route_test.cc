@@ -162,6 +162,18 @@ TEST(Resolve, GivesClientsOfOneStorageUserOnePool) {
   EXPECT_EQ(app.key, bob.key);
 }
 
+TEST(Resolve, LogsASharedPoolInAsItsStorageUserWhoeverCameFirst) {
+  Config config = FourRoutes();
+  config.routes[0].storage_user = config.users[2].name;
+  config.users[2].secret = {.kind = Secret::Kind::kPlaintext, .text = "hunter2"};
+  const Target known = Resolve(config, config.routes[0], config.users[1], {"shop", "app"});
+  EXPECT_EQ(known.storage_secret, &config.users[2].secret);
+  config.users.pop_back();
+  config.routes[0].storage_user = "nobody known";
+  const Target unknown = Resolve(config, config.routes[0], config.users[1], {"shop", "app"});
+  EXPECT_EQ(unknown.storage_secret->kind, Secret::Kind::kNone);
+}
+
 TEST(PoolKey, HashesAndPrintsEqualOnlyWhenEqual) {
   const std::vector<PoolKey> keys = {
       {},           {0, "a", "b"},   {1, "a", "b"},   {0, "b", "a"},

@@ -210,7 +210,15 @@ void Client::OnClosed() {
   clients_.Bury(*this);
 }
 
-void Client::End(const PgError& error) { CloseWith(error, "ended"); }
+void Client::EndNow(const PgError& error) {
+  if (stream_.backlog_bytes() == 0) {
+    CloseWith(error, "ended");
+  } else if (state_ == State::kClosing) {
+    stream_.Abort();
+  } else {
+    Close("ended", Farewell::kDrop);
+  }
+}
 
 void Client::Drain() {
   draining_ = true;

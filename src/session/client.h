@@ -73,8 +73,8 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
 
   // Shutdown: ends now when the client is between transactions, else when its transaction is over.
   void Drain();
-  // Ends with this error, whatever it does.
-  void End(const PgError& error);
+  // Ends with this error, whatever it does; without waiting for a client that does not read.
+  void EndNow(const PgError& error);
 
  private:
   friend class Clients;

@@ -41,7 +41,7 @@ Clients::Clients(const ClientsContext& context)
       clients_(static_cast<uint32_t>(std::min<uint64_t>(
           kCancelSlotsMax, uint64_t{2} * context.config.limits.clients_max + 1024))),
       period_timer_([](void* owner) { static_cast<Clients*>(owner)->OnPeriod(); }, this),
-      next_id_((uint64_t{context.core} << 48) + 1) {
+      next_id_(uint64_t{context.core} << 48) {
   OnPeriod();
 }
 
@@ -52,14 +52,22 @@ Clients::~Clients() {
 }
 
 void Clients::OnAccept(Client::Arrival arrival) {
-  Client* client = draining_ ? nullptr : clients_.New(*this, next_id_);
+  Client* client = draining_ ? nullptr : clients_.New(*this, NextId());
   if (client == nullptr) {
     streams().ring().Close(arrival.fd);
     ++freed_;
     return;
   }
-  ++next_id_;
   client->Begin(arrival);
+}
+
+// Ids stand in logs and on the console: they tell connections apart and nothing else, neither cores nor
+// counts. One-to-one on 64 bits (the finisher of splitmix64); the last bit goes, for signed columns.
+uint64_t Clients::NextId() {
+  uint64_t z = ++next_id_ ^ context_.id_secret;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return (z ^ (z >> 31)) >> 1;
 }
 
 void Clients::EndOfTurn() {
@@ -90,7 +98,7 @@ void Clients::Drain() {
 
 void Clients::EndAll() {
   draining_ = true;
-  clients_.ForEach([this](Client& client) { client.End(ShutdownError()); });
+  clients_.ForEach([this](Client& client) { client.EndNow(ShutdownError()); });
 }
 
 PgError Clients::ShutdownError() const {

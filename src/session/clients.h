@@ -85,6 +85,7 @@ struct ClientsContext {
   ClientSiblings& siblings;
   ConsoleHost& console;
   uint32_t core;
+  uint64_t id_secret;  // the same on every core
 };
 
 class Clients {
@@ -163,6 +164,7 @@ class Clients {
   void OnCancelDelivered(Cancel& cancel);
   void Finish(std::unique_ptr<CancelMail> mail);
   void OnKeysDerived(KeyJob& job);
+  uint64_t NextId();
   void OnPeriod();
 
   const ClientsContext context_;

@@ -310,7 +310,9 @@ void Login::SendWelcome(const ParameterSet& parameters) {
   writer.Int32(static_cast<int32_t>(AuthenticationCode::kOk));
   writer.End();
   for (const ParameterSet::Entry& entry : parameters.entries()) {
-    const std::string* wanted = wish_.Find(entry.name);
+    const ReportedParameter* reported = FindReportedParameter(entry.name);
+    const bool settable = reported == nullptr || reported->settable;
+    const std::string* wanted = settable ? wish_.Find(entry.name) : nullptr;
     writer.ParameterStatus({entry.name, wanted != nullptr ? *wanted : entry.value});
   }
   std::byte secret[kLongCancelSecretBytes];

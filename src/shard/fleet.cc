@@ -44,9 +44,12 @@ Status Fleet::Start() {
   if (!secrets.ok()) return secrets.status();
   Result<SaltSecret> salts = SaltSecret::Make(**secrets);
   if (!salts.ok()) return salts.status();
-  std::byte mask[4];
-  if (Status filled = (*secrets)->Fill(mask); !filled.ok()) return filled;
-  shared_ = std::make_unique<FleetShared>(config_, core_count(), *salts, LoadBig32(mask));
+  std::byte bytes[12];
+  if (Status filled = (*secrets)->Fill(bytes); !filled.ok()) return filled;
+  const FleetShared::Secrets scramblers{
+      .cancel = LoadBig32(bytes),
+      .ids = uint64_t{LoadBig32(bytes + 4)} << 32 | LoadBig32(bytes + 8)};
+  shared_ = std::make_unique<FleetShared>(config_, core_count(), *salts, scramblers);
   shared_->version = options_.version;
   Doorbell* doorbell = this;
   crew_ = std::make_unique<ThreadCrew>(ThreadCrew::Options{.threads = 2, .shards = core_count()},

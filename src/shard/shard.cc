@@ -31,13 +31,14 @@ Streams::Options StreamOptions(const Config& config) {
 }  // namespace
 
 FleetShared::FleetShared(const Config& fleet_config, uint32_t core_count, const SaltSecret& salt,
-                         uint32_t cancel_secret)
+                         const Secrets& secrets)
     : config(fleet_config),
       office(core_count, fleet_config.limits.mail_slots),
       directory(core_count, fleet_config.limits.pools_max),
       clients(fleet_config.routes.size(), fleet_config.users.size()),
       salts(salt),
-      cancel_ids(cancel_secret),
+      cancel_ids(secrets.cancel),
+      id_secret(secrets.ids),
       views(std::make_unique<View[]>(core_count)) {}
 
 Shard::Shard(const ShardContext& context)
@@ -69,7 +70,8 @@ Shard::Shard(const ShardContext& context)
                 .counts = context.shared.clients,
                 .siblings = mailer_,
                 .console = *this,
-                .core = core_}) {}
+                .core = core_,
+                .id_secret = context.shared.id_secret}) {}
 
 Shard::~Shard() = default;
 

@@ -34,8 +34,12 @@ namespace trireme {
 
 // What the cores of one fleet share; it outlives them.
 struct FleetShared {
+  struct Secrets {
+    uint32_t cancel;  // scrambles process ids
+    uint64_t ids;     // … and connection ids
+  };
   FleetShared(const Config& config, uint32_t core_count, const SaltSecret& salts,
-              uint32_t cancel_secret);
+              const Secrets& secrets);
 
   const Config& config;
   PostOffice office;
@@ -43,6 +47,7 @@ struct FleetShared {
   ClientCounts clients;
   const SaltSecret salts;
   const CancelIds cancel_ids;
+  const uint64_t id_secret;
 
   // One core as the others and the main thread may see it.
   struct alignas(kCacheLine) View {
