@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// trireme: flags → Config → Fleet. The main thread starts the cores, waits for signals, and sees to it that the
-// end is orderly: exit code 0 when everything came to rest, 1 for what was refused or could not be finished.
+// trireme: flags → Config → Fleet. The main thread starts the cores, waits for signals, and sees to
+// it that the end is orderly: exit code 0 when everything came to rest, 1 for what was refused or
+// could not be finished.
 #include <unistd.h>
 
 #include <chrono>
@@ -22,8 +23,9 @@
 namespace trireme {
 namespace {
 
-constexpr Duration kLook = 10ms;      // between looks at a fleet that is coming to rest
-constexpr Duration kEndNowMax = 8s;   // longer than a stream lingers; what is left then is the kernel's
+constexpr Duration kLook = 10ms;  // between looks at a fleet that is coming to rest
+constexpr Duration kEndNowMax =
+    8s;  // longer than a stream lingers; what is left then is the kernel's
 
 Time Now() { return std::chrono::steady_clock::now(); }
 
@@ -100,11 +102,10 @@ int Serve(const Config& config) {
   if (!writer.ok()) return Fail(FromAbsl(writer.status().message()));
   Logger log((*writer)->sink(core_count), style);
 
-  Fleet fleet(config,
-              {.cpus = *cpus,
-               .version = kVersion,
-               .seed = static_cast<uint64_t>(log.style().clock.Now())},
-              **rings, **writer, style);
+  Fleet fleet(
+      config,
+      {.cpus = *cpus, .version = kVersion, .seed = static_cast<uint64_t>(log.style().clock.Now())},
+      **rings, **writer, style);
   if (Status started = fleet.Start(); !started.ok()) {
     log.Error("cannot start", {{"reason", FromAbsl(started.message())}});
     return 1;

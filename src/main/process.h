@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What the process asks of the system before and around serving: file limits, signals, privileges, CPUs. Main thread
-// only.
+// What the process asks of the system before and around serving: file limits, signals, privileges,
+// CPUs. Main thread only.
 #pragma once
 
 #include <csignal>

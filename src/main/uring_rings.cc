@@ -25,8 +25,8 @@ Result<Ring*> UringRings::Start(uint32_t core) {
   return rings_[core].get();
 }
 
-// The object goes; the main thread may still knock until the threads are joined, so the wake-up side stays with
-// the ring until then.
+// The object goes; the main thread may still knock until the threads are joined, so the wake-up
+// side stays with the ring until then.
 void UringRings::Destroy(uint32_t) {}
 
 void UringRings::WakeFromOutside(uint32_t core) { rings_[core]->WakeFromOutside(); }

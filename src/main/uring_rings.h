@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The io_uring rings of the fleet: made on the main thread, so that what forbids them is known before anything
-// starts, then started and destroyed on their cores' threads.
+// The io_uring rings of the fleet: made on the main thread, so that what forbids them is known
+// before anything starts, then started and destroyed on their cores' threads.
 #pragma once
 
 #include <memory>

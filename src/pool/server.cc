@@ -259,8 +259,9 @@ void Server::NextStep() {
   pool().OnClean(*this);
 }
 
-// The server reports what the reset changed, but only for the parameters it reports at all. Of the others we
-// know what we set, and that DISCARD ALL and RESET ALL undo it; another reset query leaves them as they are.
+// The server reports what the reset changed, but only for the parameters it reports at all. Of the
+// others we know what we set, and that DISCARD ALL and RESET ALL undo it; another reset query
+// leaves them as they are.
 void Server::ForgetUnreported() {
   const std::string sql = AsciiLower(pool().settings().pool.reset_query);
   if (sql.find("discard all") == std::string::npos && sql.find("reset all") == std::string::npos) {

@@ -72,8 +72,8 @@ std::string PoolKey::ToString() const {
 
 namespace {
 
-// The route's own, else that of whoever logs in at the storage: all clients of a route with a storage_user
-// share one pool, so it must not depend on which of them came first.
+// The route's own, else that of whoever logs in at the storage: all clients of a route with a
+// storage_user share one pool, so it must not depend on which of them came first.
 const Secret& StorageSecret(const Config& config, const RouteConfig& route,
                             const UserConfig& user) {
   static const Secret none;

@@ -58,8 +58,9 @@ struct Target {
   const StorageConfig* storage = nullptr;
   std::string_view storage_user;      // the route's, else the client's
   std::string_view storage_database;  // the route's, else the client's
-  // What logs in at the storage: the route's secret, else that of the user who logs in there. A SCRAM verifier cannot
-  // log in by itself: it means "pass the client's keys through". kNone = only trust can succeed.
+  // What logs in at the storage: the route's secret, else that of the user who logs in there. A
+  // SCRAM verifier cannot log in by itself: it means "pass the client's keys through". kNone = only
+  // trust can succeed.
   const Secret* storage_secret = nullptr;
   PoolMode mode = PoolMode::kTransaction;  // the user's, else the route's
   AuthMethod auth = AuthMethod::kReject;

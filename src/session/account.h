@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What the clients of one core that name the same database and user have in common: their words, their pool, and
-// their counters. Clients point here, so that an idle one stores neither names nor statistics.
+// What the clients of one core that name the same database and user have in common: their words,
+// their pool, and their counters. Clients point here, so that an idle one stores neither names nor
+// statistics.
 //
 // Owned by Clients; lives as long as the core. Bounded by limits.pools_max.
 #pragma once
@@ -20,8 +21,8 @@ class PoolShard;
 struct AccountCounters {
   uint64_t logins = 0;
   uint64_t transactions = 0;
-  uint64_t queries = 0;        // ReadyForQuery seen by clients
-  uint64_t assignments = 0;    // servers lent
+  uint64_t queries = 0;         // ReadyForQuery seen by clients
+  uint64_t assignments = 0;     // servers lent
   uint64_t bytes_received = 0;  // from clients
   uint64_t bytes_sent = 0;      // to clients
   uint64_t transaction_ns = 0;

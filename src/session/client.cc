@@ -100,14 +100,16 @@ void Client::OnEnd(int error) {
   }
 }
 
-// The client sends no more. It may have gone, or only closed its sending side (or said Terminate) and still
-// read: what it asked for before is answered if that takes no longer than timeouts.half_close; nobody waits in
-// the queue for it.
+// The client sends no more. It may have gone, or only closed its sending side (or said Terminate)
+// and still read: what it asked for before is answered if that takes no longer than
+// timeouts.half_close, the wait for a server included; then it gives up its place in the queue, or
+// its query is cancelled.
 void Client::OnPeerDone() {
   if (peer_done_) return;
   peer_done_ = true;
   switch (state_) {
     case State::kIdle:
+    case State::kWaiting:
     case State::kLinked:
       clients_.timers().Schedule(timer_, clients_.now() + clients_.config().timeouts.half_close);
       PumpRequests();  // closes when nothing is owed
@@ -116,7 +118,6 @@ void Client::OnPeerDone() {
       Close("client closed its connection", Farewell::kFlush);
       return;
     case State::kLogin:
-    case State::kWaiting:
       Close("client closed its connection", Farewell::kDrop);
       return;
     case State::kClosing:
@@ -193,7 +194,8 @@ void Client::LetGoOfServer() {
   state_ = State::kIdle;
   if (server.stream().receive_paused()) server.stream().ResumeReceive();
   const bool clean = server.replies().clean() && server.inbox().empty();
-  // The reset query runs next: what it did to parameters that the server does not report, nobody knows.
+  // The reset query runs next: what it did to parameters that the server does not report, nobody
+  // knows.
   if (pinned() || !clean) ForgetUnreported(server.baseline(), server.parameters());
   if (requests_.mid_forward()) {
     account_->pool->Abandon(server, AbandonReason::kBrokenMidMessage);
@@ -259,11 +261,11 @@ void Client::OnTimer() {
     return;
   }
   if (peer_done_) {
-    Close("client closed its connection with a query running", Farewell::kDrop);
+    Close("client closed its connection with requests unanswered", Farewell::kDrop);
     return;
   }
-  const bool at_rest = state_ == State::kIdle || (state_ == State::kLinked &&
-                                                  server_->replies().clean());
+  const bool at_rest =
+      state_ == State::kIdle || (state_ == State::kLinked && server_->replies().clean());
   if (at_rest && now >= idle_since_ + clients_.config().timeouts.client_idle) {
     CloseWith({.severity = severity::kFatal,
                .sqlstate = sqlstate::kIdleSessionTimeout,

@@ -9,11 +9,11 @@
 //     │         │            │
 //     └─▶ kConsole ──┬───────┴──▶ kClosing ─▶ kClosed (freed at the end of the turn)
 //
-// What must hold: a server is held exactly in kLinked; the waiter is queued exactly in kWaiting; bytes the
-// client sent are in the inbox, on the server's stream, or gone on, each once.
+// What must hold: a server is held exactly in kLinked; the waiter is queued exactly in kWaiting;
+// bytes the client sent are in the inbox, on the server's stream, or gone on, each once.
 //
-// client.cc is the life cycle, relay.cc the passage of requests and replies, login.cc how a client gets in.
-// An idle client is this object and nothing else: no buffer, no names, no timer but one.
+// client.cc is the life cycle, relay.cc the passage of requests and replies, login.cc how a client
+// gets in. An idle client is this object and nothing else: no buffer, no names, no timer but one.
 #pragma once
 
 #include <cstdint>
@@ -67,8 +67,8 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
 
   // A cancel request that names this client; checks the secret in constant time.
   bool ProvesKey(Bytes secret) const;
-  // Cancels what the client waits for or runs; `observer` (may be nullptr) hears when it is delivered, at once
-  // when there is nothing to deliver. True: it will hear.
+  // Cancels what the client waits for or runs; `observer` (may be nullptr) hears when it is
+  // delivered, at once when there is nothing to deliver. True: it will hear.
   bool CancelRequest(CancelObserver* observer);
 
   // Shutdown: ends now when the client is between transactions, else when its transaction is over.
@@ -137,9 +137,9 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   Inbox inbox_;
   Requests requests_;
   State state_ = State::kLogin;
-  bool pumping_ = false;      // PumpRequests is on the stack
-  bool draining_ = false;     // end after this transaction
-  bool peer_done_ = false;    // the client will send no more
+  bool pumping_ = false;    // PumpRequests is on the stack
+  bool draining_ = false;   // end after this transaction
+  bool peer_done_ = false;  // the client will send no more
   uint16_t listener_index_ = 0;
   const uint64_t id_;
   Server* server_ = nullptr;
@@ -149,10 +149,10 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   uint64_t satisfied_hash_ = 0;  // server parameters that fulfil the wish, as found last time
   uint32_t cancel_secret_ = 0;
   std::unique_ptr<std::byte[]> cancel_secret_long_;  // 32 bytes, protocol 3.2
-  std::unique_ptr<Login> login_;             // kLogin only
-  std::unique_ptr<ConsoleSession> console_;  // kConsole only
+  std::unique_ptr<Login> login_;                     // kLogin only
+  std::unique_ptr<ConsoleSession> console_;          // kConsole only
   Time connected_at_{};
-  Time request_since_{};      // the query at hand, or the last one, or the wait for a server
+  Time request_since_{};  // the query at hand, or the last one, or the wait for a server
   Time transaction_since_{};
   Time idle_since_{};
   Timer timer_;  // login, idle, half-close: whichever the state needs

@@ -37,7 +37,8 @@ Clients::Clients(const ClientsContext& context)
     : context_(context),
       request_limits_{.message_bytes_max = context.config.limits.message_bytes_max,
                       .expected_replies_max = context.config.limits.expected_replies_max},
-      // Beyond clients_max: connections that are logging in, cancelling, or being told that it is full.
+      // Beyond clients_max: connections that are logging in, cancelling, or being told that it is
+      // full.
       clients_(static_cast<uint32_t>(std::min<uint64_t>(
           kCancelSlotsMax, uint64_t{2} * context.config.limits.clients_max + 1024))),
       period_timer_([](void* owner) { static_cast<Clients*>(owner)->OnPeriod(); }, this),
@@ -61,8 +62,9 @@ void Clients::OnAccept(Client::Arrival arrival) {
   client->Begin(arrival);
 }
 
-// Ids stand in logs and on the console: they tell connections apart and nothing else, neither cores nor
-// counts. One-to-one on 64 bits (the finisher of splitmix64); the last bit goes, for signed columns.
+// Ids stand in logs and on the console: they tell connections apart and nothing else, neither cores
+// nor counts. One-to-one on 64 bits (the finisher of splitmix64); the last bit goes, for signed
+// columns.
 uint64_t Clients::NextId() {
   uint64_t z = ++next_id_ ^ context_.id_secret;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -126,11 +128,12 @@ PgResult<Account*> Clients::FindAccount(const Target& target, ClientNames names)
   const std::pair<std::string, std::string> key(names.database, names.user);
   if (const auto found = by_name_.find(key); found != by_name_.end()) return found->second;
   if (accounts_.size() >= config().limits.pools_max) {
-    return PgError{.severity = severity::kFatal,
-                   .sqlstate = sqlstate::kConfigurationLimitExceeded,
-                   .message = "too many different databases and users",
-                   .detail = "limits.pools_max is " + std::to_string(config().limits.pools_max) + ".",
-                   .hint = "Raise limits.pools_max."};
+    return PgError{
+        .severity = severity::kFatal,
+        .sqlstate = sqlstate::kConfigurationLimitExceeded,
+        .message = "too many different databases and users",
+        .detail = "limits.pools_max is " + std::to_string(config().limits.pools_max) + ".",
+        .hint = "Raise limits.pools_max."};
   }
   PgResult<PoolShard*> pool = pools().Find(target);
   if (const auto* error = std::get_if<PgError>(&pool)) return *error;
@@ -186,12 +189,11 @@ void Clients::OnClientClosing(Client& client, std::string_view reason) {
     ClientCounts::Remove(context_.counts.of_user(account->user_index));
   }
   if (account != nullptr && config().log.disconnections) {
-    log().Info("client disconnected",
-               {{"client", client.id()},
-                {"user", account->user},
-                {"database", account->database},
-                {"reason", reason},
-                {"age_ms", Milliseconds(now() - client.connected_at())}});
+    log().Info("client disconnected", {{"client", client.id()},
+                                       {"user", account->user},
+                                       {"database", account->database},
+                                       {"reason", reason},
+                                       {"age_ms", Milliseconds(now() - client.connected_at())}});
   }
 }
 
@@ -242,7 +244,8 @@ void Clients::Deliver(std::unique_ptr<CancelMail> mail) {
   const CancelTarget target = context_.cancel_ids.Decode(mail->process_id);
   Client* client = clients_.FindByIndex(target.slot);
   if (client == nullptr || !client->ProvesKey(mail->secret)) {
-    log().Info("cancel request with a wrong or stale key");  // as silent to the sender as PostgreSQL
+    log().Info(
+        "cancel request with a wrong or stale key");  // as silent to the sender as PostgreSQL
     return Finish(std::move(mail));
   }
   cancels_.push_back(std::make_unique<Cancel>(*this, std::move(mail)));
@@ -260,7 +263,8 @@ void Clients::OnCancelDelivered(Cancel& cancel) {
   Finish(std::move(mail));
 }
 
-// The asker's connection is closed when the cancel has been delivered: until then its owner may rely on it.
+// The asker's connection is closed when the cancel has been delivered: until then its owner may
+// rely on it.
 void Clients::Finish(std::unique_ptr<CancelMail> mail) {
   if (mail->from_core != context_.core) {
     mail->done = true;
@@ -299,9 +303,9 @@ void Clients::DeriveKeys(Client& client, const ScramKeyRequest& request) {
   --jobs_;
   delete job;
   client.CloseWith({.severity = severity::kFatal,
-                   .sqlstate = sqlstate::kInsufficientResources,
-                   .message = "too many logins at once; try again"},
-                  "too many key derivations");
+                    .sqlstate = sqlstate::kInsufficientResources,
+                    .message = "too many logins at once; try again"},
+                   "too many key derivations");
 }
 
 void Clients::OnKeysDerived(KeyJob& job) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// All clients of one core: their slots, what they share, how many there may be, and cancel requests, which find
-// their client from any core.
+// All clients of one core: their slots, what they share, how many there may be, and cancel
+// requests, which find their client from any core.
 //
-// The shard calls OnAccept for a new connection, OnMail for what comes from other cores, and EndOfTurn to free what
-// has closed.
+// The shard calls OnAccept for a new connection, OnMail for what comes from other cores, and
+// EndOfTurn to free what has closed.
 #pragma once
 
 #include <atomic>
@@ -33,7 +33,8 @@
 
 namespace trireme {
 
-// Client connections counted over all cores; exact at every instant. Touched at login and at the end only.
+// Client connections counted over all cores; exact at every instant. Touched at login and at the
+// end only.
 class ClientCounts {
  public:
   ClientCounts(size_t route_count, size_t user_count);
@@ -110,7 +111,8 @@ class Clients {
   bool has_work() const { return !closed_.empty() || !closed_logins_.empty(); }
 
   uint32_t count() const { return clients_.count(); }
-  // Connections that ended (or were turned away) since the last call, for the placement of new ones.
+  // Connections that ended (or were turned away) since the last call, for the placement of new
+  // ones.
   uint32_t TakeFreedCount() { return std::exchange(freed_, 0); }
   bool at_rest() const { return clients_.count() == 0 && jobs_ == 0 && cancels_.empty(); }
   template <typename Visit>
@@ -146,7 +148,8 @@ class Clients {
   // The place of a new client under all limits; an error (53300) when there is none.
   std::optional<PgError> Admit(Client& client, Account& account);
   uint32_t CancelIdOf(const Client& client) const;
-  // A CancelRequest arrived on the connection of `requester`, which stays open until it is delivered.
+  // A CancelRequest arrived on the connection of `requester`, which stays open until it is
+  // delivered.
   void RouteCancel(Client& requester, uint32_t process_id, Bytes secret);
   // Derives keys on a side thread; the login of `client` hears if it is still there.
   void DeriveKeys(Client& client, const ScramKeyRequest& request);

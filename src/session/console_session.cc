@@ -36,16 +36,16 @@ void ConsoleSession::OnBytes() {
   Inbox& inbox = client_.inbox_;
   // What must be whole has to fit into the backlog that a client may have.
   const uint32_t body_max = std::min(kMessageBytesMax, clients_.backlog_bytes_max() - kHeadBytes);
-  while (client_.state() == Client::State::kConsole && !gathering_ &&
-         !client_.stream().clogged() && inbox.size() >= kHeadBytes) {
+  while (client_.state() == Client::State::kConsole && !gathering_ && !client_.stream().clogged() &&
+         inbox.size() >= kHeadBytes) {
     Buffers& buffers = clients_.streams().buffers();
     if (inbox.Front().size() < kHeadBytes) inbox.Join(kHeadBytes, buffers);
     const MessageHead head = ReadHead(inbox.Front().data());
     if (!head.valid(body_max)) {
       client_.CloseWith({.severity = severity::kFatal,
                          .sqlstate = sqlstate::kProtocolViolation,
-                         .message = "console message is longer than " +
-                                    std::to_string(body_max) + " bytes, or malformed"},
+                         .message = "console message is longer than " + std::to_string(body_max) +
+                                    " bytes, or malformed"},
                         "protocol violation");
       return;
     }

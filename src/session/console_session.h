@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// A client of the console: frames its messages, hands them to admin/console.h, and fetches from all cores what an
-// answer needs. While cores are being asked the client's further messages wait in its inbox.
+// A client of the console: frames its messages, hands them to admin/console.h, and fetches from all
+// cores what an answer needs. While cores are being asked the client's further messages wait in its
+// inbox.
 #pragma once
 
 #include <string>

@@ -35,7 +35,8 @@ ClientAuthMethod MethodOf(AuthMethod method) {
 }
 
 PgError Fatal(std::string_view code, std::string message) {
-  return {.severity = severity::kFatal, .sqlstate = std::string(code), .message = std::move(message)};
+  return {
+      .severity = severity::kFatal, .sqlstate = std::string(code), .message = std::move(message)};
 }
 
 bool Contains(const std::vector<std::string>& names, std::string_view name) {
@@ -86,8 +87,7 @@ void Login::OnStartupBytes() {
       if (inbox.size() < kLengthBytes) return;
       inbox.Join(kLengthBytes, clients_.streams().buffers());
     }
-    const auto size =
-        StartupSize(inbox.Front(), clients_.config().limits.startup_packet_bytes_max);
+    const auto size = StartupSize(inbox.Front(), clients_.config().limits.startup_packet_bytes_max);
     if (const auto* error = std::get_if<PgError>(&size)) return Fail(*error);
     const uint32_t bytes = static_cast<uint32_t>(std::get<size_t>(size));
     if (bytes == 0 || inbox.size() < bytes) return;
@@ -107,8 +107,9 @@ void Login::OnStartupBytes() {
   }
 }
 
-// SSLRequest or GSSENCRequest: no. Bytes that were sent along with the request were meant for an encrypted
-// channel, or were put there by somebody in between (CVE-2021-3935): never go on with them.
+// SSLRequest or GSSENCRequest: no. Bytes that were sent along with the request were meant for an
+// encrypted channel, or were put there by somebody in between (CVE-2021-3935): never go on with
+// them.
 void Login::OnRefusedEncryption() {
   if (!client_.inbox_.empty()) {
     return Fail(Fatal(sqlstate::kProtocolViolation,
@@ -138,7 +139,8 @@ void Login::OnStartup(const StartupMessage& startup) {
   BeginProof();
 }
 
-// Settings of the startup packet are the client's wish; they are carried to whichever server serves it.
+// Settings of the startup packet are the client's wish; they are carried to whichever server serves
+// it.
 bool Login::TakeParameters(const StartupMessage& startup) {
   const std::vector<std::string>& ignored = clients_.config().ignore_startup_parameters;
   if (!startup.options.empty() && !Contains(ignored, "options")) {
@@ -268,8 +270,9 @@ void Login::EnterConsole() {
   const bool admin = named(console.admin_users);
   if (!admin && !named(console.stats_users)) {
     return Fail(Fatal(sqlstate::kInsufficientPrivilege,
-                      "user \"" + user_ + "\" may not use the console; console.admin_users and "
-                      "console.stats_users name those who may"));
+                      "user \"" + user_ +
+                          "\" may not use the console; console.admin_users and "
+                          "console.stats_users name those who may"));
   }
   stage_ = Stage::kDone;
   client_.BeginConsole(admin ? ConsoleRole::kAdmin : ConsoleRole::kStats, user_);
@@ -292,10 +295,12 @@ void Login::EnterPool() {
   account_->pool->Checkout(*this, *this);
 }
 
-// The first server of this pool: it was only needed for what it says at login.
+// The first server of this pool: it was only needed for what it says at login. Nobody has used it,
+// so it goes back as it is, whatever the mode: without a reset, in time for the first query of the
+// very client.
 void Login::OnServer(Server& server) {
   const ParameterSet welcome = server.baseline();
-  account_->pool->Return(server);
+  account_->pool->Return(server, PoolMode::kTransaction);
   SendWelcome(welcome);
 }
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// How a client gets in: the first packets, who is it, may it enter, and what PostgreSQL would tell it.
+// How a client gets in: the first packets, who is it, may it enter, and what PostgreSQL would tell
+// it.
 //
 //   kStartup ─▶ kProving ◀─▶ kDeriving ─▶ kWelcome ─▶ (Client::kIdle or kConsole)
-//      │  SSLRequest, GSSENCRequest: 'N', again        │ waits for the first server of its pool, whose
-//      │  CancelRequest: handed on, kCancelling        │ parameters are what the client is told
+//      │  SSLRequest, GSSENCRequest: 'N', again        │ waits for the first server of its pool,
+//      whose │  CancelRequest: handed on, kCancelling        │ parameters are what the client is
+//      told
 //
-// What must hold: nothing about users, databases or limits is said before the client has proved who it is, except
-// to a user that cannot exist; every way out sends exactly one ErrorResponse or none.
+// What must hold: nothing about users, databases or limits is said before the client has proved who
+// it is, except to a user that cannot exist; every way out sends exactly one ErrorResponse or none.
 //
 // Lives from accept to ReadyForQuery, so that an idle client does not carry it.
 #pragma once
@@ -68,7 +70,7 @@ class Login final : private Waiter, private ServerUser {
   Client& client_;
   Clients& clients_;
   Stage stage_ = Stage::kStartup;
-  uint16_t minor_ = 0;             // protocol 3.minor
+  uint16_t minor_ = 0;  // protocol 3.minor
   uint8_t encryption_requests_ = 0;
   std::string database_;
   std::string user_;

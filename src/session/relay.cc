@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What may pass, and who owes whom a reply. Requests go from the client's inbox to the server's stream, replies
-// from the server's inbox to the client's stream, as slices of the buffers they came in.
+// What may pass, and who owes whom a reply. Requests go from the client's inbox to the server's
+// stream, replies from the server's inbox to the client's stream, as slices of the buffers they
+// came in.
 //
 //   client ──▶ inbox_ ──▶ Requests::Next ──▶ server stream          (PumpRequests)
 //   client ◀── stream_ ◀── Replies::Next ◀── server inbox           (PumpReplies)
@@ -9,9 +10,11 @@
 // What must hold:
 //  * A request is counted in Replies before its bytes are sent.
 //  * What we prepend (parameters) leaves in the same send as the client's first message.
-//  * The server goes back at the ReadyForQuery after which nothing is owed and no transaction is open, even
+//  * The server goes back at the ReadyForQuery after which nothing is owed and no transaction is
+//  open, even
 //    when the client is slow to read: what is owed to the client stays in the client's stream.
-//  * Back-pressure: a clogged server stops requests, a clogged client stops replies (and new requests); each
+//  * Back-pressure: a clogged server stops requests, a clogged client stops replies (and new
+//  requests); each
 //    side resumes when the other has drained. Neither can stop both, so there is no deadlock.
 #include <string>
 
@@ -27,9 +30,9 @@
 namespace trireme {
 namespace {
 
-// A message that we refuse must fail at its place among the others, and undo what came before it in the
-// pipeline. So the server gets another one in its stead that is sure to fail and changes nothing; its kind
-// says later which refusal the client is told.
+// A message that we refuse must fail at its place among the others, and undo what came before it in
+// the pipeline. So the server gets another one in its stead that is sure to fail and changes
+// nothing; its kind says later which refusal the client is told.
 constexpr Request kNamedParse = Request::kExecute;
 constexpr Request kStaleUnnamed = Request::kDescribe;
 
@@ -73,7 +76,7 @@ void Client::PumpRequests() {
   if (pumping_ || state_ == State::kWaiting) return;
   pumping_ = true;
   while ((state_ == State::kIdle || state_ == State::kLinked) && !inbox_.empty()) {
-    if (stream_.clogged()) break;                                // until OnDrained
+    if (stream_.clogged()) break;                                  // until OnDrained
     if (server_ != nullptr && server_->stream().clogged()) break;  // until OnServerDrained
     Replies* replies = server_ != nullptr ? &server_->replies() : nullptr;
     const bool resting = replies != nullptr && replies->owed().empty() && !replies->needs_sync();
@@ -98,11 +101,10 @@ void Client::PumpRequests() {
 
 // The client asks no more, and has its answers.
 void Client::CloseIfDone() {
-  const bool at_rest = state_ == State::kIdle ||
-                       (state_ == State::kLinked && server_->replies().at_rest());
+  const bool at_rest =
+      state_ == State::kIdle || (state_ == State::kLinked && server_->replies().at_rest());
   if (!at_rest) return;
-  const bool held_back =
-      stream_.clogged() || (server_ != nullptr && server_->stream().clogged());
+  const bool held_back = stream_.clogged() || (server_ != nullptr && server_->stream().clogged());
   if (inbox_.empty() || !held_back) Close("client closed its connection", Farewell::kFlush);
 }
 
@@ -176,7 +178,8 @@ void Client::OnServer(Server& server) {
   if (!pumping_) PumpRequests();
 }
 
-// The server is ours: bring its parameters to what the client wants, ahead of the client's first message.
+// The server is ours: bring its parameters to what the client wants, ahead of the client's first
+// message.
 void Client::Link(Server& server) {
   server_ = &server;
   state_ = State::kLinked;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// One core's clients, servers and pools as rows of the console. Read between two turns, on the core.
+// One core's clients, servers and pools as rows of the console. Read between two turns, on the
+// core.
 #pragma once
 
 #include "admin/snapshot.h"

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The client's side of the conversation, message by message: what may go to the server, what it will answer
-// (pushed to Replies before the bytes are sent), and what the pooler must say no to.
+// The client's side of the conversation, message by message: what may go to the server, what it
+// will answer (pushed to Replies before the bytes are sent), and what the pooler must say no to.
 //
-//   bytes from the client ──▶ Next() ──▶ { size, forward, event } ──▶ the relay sends or drops `size` bytes
+//   bytes from the client ──▶ Next() ──▶ { size, forward, event } ──▶ the relay sends or drops
+//   `size` bytes
 //
-// Without a server (an idle client of a transaction pool) messages that need none are judged alone; the first
-// that does reports kNeedsServer and is not consumed.
+// Without a server (an idle client of a transaction pool) messages that need none are judged alone;
+// the first that does reports kNeedsServer and is not consumed.
 //
-// What must hold: steps cover the bytes once and in order; nothing is forwarded that is not accounted for; a
-// message is judged before its first byte is forwarded.
+// What must hold: steps cover the bytes once and in order; nothing is forwarded that is not
+// accounted for; a message is judged before its first byte is forwarded.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +52,8 @@ class Requests {
     uint32_t expected_replies_max;
   };
 
-  // `replies` is the server's, or nullptr when no server is lent. `pinned` = the client keeps its server
-  // for the whole session, so that statements may be left on it.
+  // `replies` is the server's, or nullptr when no server is lent. `pinned` = the client keeps its
+  // server for the whole session, so that statements may be left on it.
   struct Context {
     Replies* replies;
     bool pinned;
@@ -61,9 +62,10 @@ class Requests {
   };
   RequestStep Next(Bytes bytes, const Context& context);
 
-  // The message at the front was refused or cancelled. A Query or FunctionCall is dropped; in the extended
-  // protocol everything up to the next Sync is, as PostgreSQL does after an error, and that Sync is reported
-  // (kSyncAlone) or forwarded when a server is lent. Says who owes ReadyForQuery: kNow = the caller.
+  // The message at the front was refused or cancelled. A Query or FunctionCall is dropped; in the
+  // extended protocol everything up to the next Sync is, as PostgreSQL does after an error, and
+  // that Sync is reported (kSyncAlone) or forwarded when a server is lent. Says who owes
+  // ReadyForQuery: kNow = the caller.
   enum class ReadyIsOwed : uint8_t { kNow, kAtSync };
   ReadyIsOwed PassOver(MessageHead front);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What clients want their session parameters to be. Thousands of clients want the same few sets, so a core
-// keeps each distinct set once and clients hold counted references: an idle client pays one pointer.
+// What clients want their session parameters to be. Thousands of clients want the same few sets, so
+// a core keeps each distinct set once and clients hold counted references: an idle client pays one
+// pointer.
 //
 // Owned by one core.
 #pragma once
@@ -57,7 +58,7 @@ class Wishes {
  private:
   friend class WishRef;
   void Free(Wish* wish);
-// A short list per hash: two sets may share one.
+  // A short list per hash: two sets may share one.
   absl::flat_hash_map<uint64_t, absl::InlinedVector<std::unique_ptr<Wish>, 1>> by_hash_;
 };
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The shards on their threads, from start to rest. Owned by the main thread, which alone calls it; the shards
-// hear from it by mail.
+// The shards on their threads, from start to rest. Owned by the main thread, which alone calls it;
+// the shards hear from it by mail.
 //
 //   Start ─▶ serving ─▶ Drain ─▶ (clients leave) ─▶ AtRest ─▶ Stop
 //                          └─▶ EndNow (deadline, second signal) ─▶ AtRest ─▶ Stop
 //
-// At rest: no core has a client, a server, or an operation for one, and no mail is on its way: two looks, between
-// which nothing was sent, found every core idle and every letter taken.
+// At rest: no core has a client, a server, or an operation for one, and no mail is on its way: two
+// looks, between which nothing was sent, found every core idle and every letter taken.
 #pragma once
 
 #include <atomic>

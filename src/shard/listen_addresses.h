@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// Where a listener binds: "*" is every IPv4 and IPv6 address, a name is everything it resolves to. Blocks on name
-// lookup, so it is called before the first turn only.
+// Where a listener binds: "*" is every IPv4 and IPv6 address, a name is everything it resolves to.
+// Blocks on name lookup, so it is called before the first turn only.
 #pragma once
 
 #include <vector>

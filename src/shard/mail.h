@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// What cores write to each other: plain structs of one cache line. Larger payloads travel by owned pointer: the
-// receiver frees them, or sends them home.
+// What cores write to each other: plain structs of one cache line. Larger payloads travel by owned
+// pointer: the receiver frees them, or sends them home.
 #pragma once
 
 #include <array>

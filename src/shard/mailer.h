@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// One core's desk at the post office: sends in batches, once a turn, and never fails or blocks: what does not
-// fit into a queue waits here, in order, for the next turn.
+// One core's desk at the post office: sends in batches, once a turn, and never fails or blocks:
+// what does not fit into a queue waits here, in order, for the next turn.
 #pragma once
 
 #include <cstdint>

@@ -18,7 +18,8 @@ PostOffice::PostOffice(uint32_t core_count, uint32_t slots)
 
 bool PostOffice::Announce(uint32_t from, uint32_t to) {
   Desk& desk = desks_[to];
-  // Release: whoever takes the bit sees the push. The fence is the sender's half of the picture above.
+  // Release: whoever takes the bit sees the push. The fence is the sender's half of the picture
+  // above.
   desk.pending[from / 64].fetch_or(uint64_t{1} << (from % 64), std::memory_order_release);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!desk.asleep.load(std::memory_order_relaxed)) return false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The queues between cores, and how a core goes to sleep without missing a letter. One SPSC queue for each
-// ordered pair; one more sender, the main thread, for control. Nothing else is shared.
+// The queues between cores, and how a core goes to sleep without missing a letter. One SPSC queue
+// for each ordered pair; one more sender, the main thread, for control. Nothing else is shared.
 //
 //   sender                                   receiver
 //   push                                     asleep = true
@@ -9,8 +9,9 @@
 //   fence                  (seq_cst)         pending != 0 ? stay awake : sleep in the ring
 //   asleep ? wake : done
 //
-// Either the sender's fence comes first, and the receiver sees the bit, or the receiver's does, and the sender
-// sees that it sleeps: no letter waits for a sleeper (Dekker). A receiver that is awake is never woken.
+// Either the sender's fence comes first, and the receiver sees the bit, or the receiver's does, and
+// the sender sees that it sleeps: no letter waits for a sleeper (Dekker). A receiver that is awake
+// is never woken.
 #pragma once
 
 #include <array>
@@ -42,7 +43,8 @@ class PostOffice {
   [[nodiscard]] bool Announce(uint32_t from, uint32_t to);
 
   // --- receiver ---
-  // Senders that have announced something since the last call, as a bit set; their queues must be emptied.
+  // Senders that have announced something since the last call, as a bit set; their queues must be
+  // emptied.
   using Senders = std::array<uint64_t, kCoresMax / 64 + 1>;
   bool TakePending(uint32_t core, Senders* senders);
   [[nodiscard]] bool TryPop(uint32_t from, uint32_t to, Mail* mail) {

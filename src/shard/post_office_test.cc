@@ -69,8 +69,8 @@ TEST(PostOffice, KnowsSendersBeyondTheFirstWord) {
   EXPECT_EQ(senders[2], 0b110u);
 }
 
-// Two real threads, one of which sleeps whenever it may: every letter arrives, and no sleep is missed (a missed
-// one would leave the receiver waiting for a permit that nobody gives).
+// Two real threads, one of which sleeps whenever it may: every letter arrives, and no sleep is
+// missed (a missed one would leave the receiver waiting for a permit that nobody gives).
 TEST(PostOffice, LosesNoWakeUpBetweenThreads) {
   constexpr int kLetters = 200'000;
   PostOffice office(2, 64);

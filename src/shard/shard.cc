@@ -170,11 +170,10 @@ Status Shard::Listen() {
     Result<std::vector<SocketAddress>> addresses = ListenAddresses(config);
     if (!addresses.ok()) return addresses.status();
     for (const SocketAddress& address : *addresses) {
-      Result<int> fd = context_.ring.Listen(
-          address, {.backlog = config.backlog,
-                    .reuse_port = !is_unix,
-                    .unix_socket_mode = config.unix_socket_mode,
-                    .accepted = StreamOptions(config_).socket});
+      Result<int> fd = context_.ring.Listen(address, {.backlog = config.backlog,
+                                                      .reuse_port = !is_unix,
+                                                      .unix_socket_mode = config.unix_socket_mode,
+                                                      .accepted = StreamOptions(config_).socket});
       if (!fd.ok()) return fd.status();
       AcceptHandler& handler = *this;
       listeners_.push_back(std::make_unique<Listener>(context_.ring, timers_, handler, *fd, i));
@@ -218,9 +217,9 @@ uint32_t Shard::ChooseCore(uint32_t listener_index) {
 
 void Shard::OnAcceptPaused(int error, uint32_t listener_index) {
   if (error != 0) {
-    context_.log.Warning("accepting paused", {{"core", core_},
-                                              {"listener", listener_index},
-                                              {"reason", std::strerror(error)}});
+    context_.log.Warning(
+        "accepting paused",
+        {{"core", core_}, {"listener", listener_index}, {"reason", std::strerror(error)}});
   } else {
     context_.log.Info("accepting again", {{"core", core_}, {"listener", listener_index}});
   }
@@ -233,10 +232,11 @@ void Shard::Gather(SnapshotParts parts, Handle requester) {
   gatherings_.push_back({.ticket = ticket, .requester = requester, .reports = {}});
   for (uint32_t core = 0; core < context_.shared.office.core_count(); ++core) {
     if (core == core_) continue;
-    mailer_.Send(core, Mail{.kind = Mail::Kind::kGather, .gather = Mail::Gather::Of(ticket, parts)});
+    mailer_.Send(core,
+                 Mail{.kind = Mail::Kind::kGather, .gather = Mail::Gather::Of(ticket, parts)});
   }
-  // Our own report takes the same path, a turn's length later, so that the answer never comes inside the
-  // question.
+  // Our own report takes the same path, a turn's length later, so that the answer never comes
+  // inside the question.
   gatherings_.back().reports.reserve(context_.shared.office.core_count());
   own_reports_.push_back(Mail::Gather::Of(ticket, parts));
 }

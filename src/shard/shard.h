@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// One core: its ring, its accept sockets, its clients, its share of the servers, and the loop that drives them.
-// Everything in here belongs to one thread; other cores are reached by mail only.
+// One core: its ring, its accept sockets, its clients, its share of the servers, and the loop that
+// drives them. Everything in here belongs to one thread; other cores are reached by mail only.
 //
 // A turn:
 //
-//   mail ─▶ side answers ─▶ timers ─▶ pools decide ─▶ closed things are freed ─▶ sends and mail go out
+//   mail ─▶ side answers ─▶ timers ─▶ pools decide ─▶ closed things are freed ─▶ sends and mail go
+//   out
 //     ▲                                                                               │
 //     └──── completions (clients and servers talk) ◀── sleep until there is work ◀────┘
 //
@@ -52,8 +53,8 @@ struct FleetShared {
   // One core as the others and the main thread may see it.
   struct alignas(kCacheLine) View {
     std::atomic<uint32_t> clients{0};  // placed there: whoever places adds, the core itself removes
-    // While draining: nothing left here, and how much mail it has sent and taken (relaxed: the main thread
-    // looks until two looks agree).
+    // While draining: nothing left here, and how much mail it has sent and taken (relaxed: the main
+    // thread looks until two looks agree).
     std::atomic<bool> at_rest{false};
     std::atomic<uint64_t> mail_sent{0};
     std::atomic<uint64_t> mail_received{0};
@@ -68,7 +69,7 @@ struct ShardContext {
   Crew& crew;
   Logger& log;
   SecretRandom& secrets;
-  uint64_t seed;    // of decisions by chance
+  uint64_t seed;     // of decisions by chance
   int32_t cpu = -1;  // pinned to it; -1 = not pinned
 };
 

@@ -32,7 +32,7 @@ struct ReplyStep {
     kFake,           // the next reply is ours to give: send it, then FakeSent()
     kInjectedError,  // ErrorResponse to a request of ours (`failed`) ended the run: `message` is
                      // its body
-    kBroken,  // not the protocol: close the server
+    kBroken,         // not the protocol: close the server
   };
   uint32_t size = 0;     // bytes consumed from the front
   bool forward = false;  // they are the client's
