@@ -64,17 +64,17 @@ class ExpectedReplies {
 
   ExpectedReply front() const {
     TRIREME_ASSERT(!empty());
-    return Decode(cells()[head_ & mask_]);
+    return Decode(cells_[head_ & mask_]);
   }
   // The n-th from the front.
   ExpectedReply at(uint32_t n) const {
     TRIREME_ASSERT(n < count());
-    return Decode(cells()[(head_ + n) & mask_]);
+    return Decode(cells_[(head_ + n) & mask_]);
   }
 
   void Push(ExpectedReply entry) {
     if (count() > mask_) Grow();
-    cells()[tail_++ & mask_] = Encode(entry);
+    cells_[tail_++ & mask_] = Encode(entry);
   }
   void Pop() {
     TRIREME_ASSERT(!empty());
@@ -83,7 +83,7 @@ class ExpectedReplies {
   // Back in front of what was popped just before.
   void PushFront(ExpectedReply entry) {
     TRIREME_ASSERT(count() <= mask_);
-    cells()[--head_ & mask_] = Encode(entry);
+    cells_[--head_ & mask_] = Encode(entry);
   }
   void Clear() { head_ = tail_ = 0; }
 
@@ -97,13 +97,12 @@ class ExpectedReplies {
   static ExpectedReply Decode(uint8_t cell) {
     return {static_cast<Request>(cell >> 2), static_cast<Disposition>(cell & 3)};
   }
-  uint8_t* cells() { return heap_ ? heap_.get() : inline_; }
-  const uint8_t* cells() const { return heap_ ? heap_.get() : inline_; }
   void Grow();
 
   uint32_t head_ = 0;
   uint32_t tail_ = 0;
   uint32_t mask_ = kInline - 1;
+  uint8_t* cells_ = inline_;  // or heap_'s
   uint8_t inline_[kInline];
   std::unique_ptr<uint8_t[]> heap_;
 };

@@ -2,6 +2,7 @@
 #include "wire/replies.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/assert.h"
 
@@ -26,6 +27,26 @@ uint32_t BytesToJudge(const MessageHead& head, bool ours) {
       return kHeadBytes;
   }
 }
+
+// Messages that change nothing while a request is being answered: bodies to pass. Those of the
+// second kind do so only within a simple Query, where they answer a part of it; outside they answer
+// a request of their own.
+enum Passing : uint8_t { kAlways = 1, kInQuery = 2 };
+
+constexpr std::array<uint8_t, 256> MakePassing() {
+  std::array<uint8_t, 256> passing{};
+  for (char type : {backend::kDataRow, backend::kCopyData, backend::kNoticeResponse,
+                    backend::kNotificationResponse, backend::kCopyOutResponse, backend::kCopyDone,
+                    backend::kFunctionCallResponse, backend::kParameterDescription}) {
+    passing[static_cast<uint8_t>(type)] = kAlways;
+  }
+  for (char type :
+       {backend::kRowDescription, backend::kCommandComplete, backend::kEmptyQueryResponse}) {
+    passing[static_cast<uint8_t>(type)] = kInQuery;
+  }
+  return passing;
+}
+constexpr std::array<uint8_t, 256> kPassing = MakePassing();
 
 bool IsAsynchronous(char type) {
   return type == backend::kParameterStatus || type == backend::kNoticeResponse ||
@@ -74,9 +95,18 @@ ReplyStep Replies::Next(Bytes bytes) {
       at += part;
     }
     if (body_left_ > 0) break;  // the rest of the body has not come yet
-    if (!owed_.empty() && owed_.front().disposition == Disposition::kFake) {
-      step.event = Event::kFake;
-      break;
+    if (!owed_.empty()) {
+      const ExpectedReply front = owed_.front();
+      if (front.disposition == Disposition::kFake) {
+        step.event = Event::kFake;
+        break;
+      }
+      if (front.disposition == Disposition::kForward && (!started || step.forward)) {
+        const uint32_t passed = PassPlain(bytes, at, front.request);
+        if (passed > at) step.forward = started = true;
+        at = passed;
+        if (body_left_ > 0) break;
+      }
     }
     if (at == size) break;
     if (size - at < kHeadBytes) {
@@ -117,6 +147,26 @@ ReplyStep Replies::Next(Bytes bytes) {
   }
   step.size = at;
   return step;
+}
+
+// The hot loop: heads of rows and of a simple query's messages, up to the first that means
+// something.
+uint32_t Replies::PassPlain(Bytes bytes, uint32_t at, Request front) {
+  const bool query = front == Request::kQuery && !in_copy_;
+  const uint8_t mask = query ? kAlways | kInQuery : kAlways;
+  const uint32_t size = static_cast<uint32_t>(bytes.size());
+  while (size - at >= kHeadBytes) {
+    const MessageHead head = ReadHead(bytes.data() + at);
+    if ((kPassing[static_cast<uint8_t>(head.type)] & mask) == 0) break;
+    if (!head.valid(kReplyLengthMax)) break;  // judged by the caller
+    if (head.total_size() > size - at) {
+      body_left_ = head.total_size() - (size - at);
+      body_forward_ = true;
+      return size;
+    }
+    at += head.total_size();
+  }
+  return at;
 }
 
 ReplyStep::Event Replies::OnMessage(char type, Bytes body) {

@@ -84,6 +84,7 @@ class Replies {
   using Event = ReplyStep::Event;
 
   bool ForwardNext() const;
+  uint32_t PassPlain(Bytes bytes, uint32_t at, Request front);
   Event OnMessage(char type, Bytes body);
   Event OnReadyForQuery(Bytes body);
   Event OnError();
