@@ -553,9 +553,7 @@ TEST_F(ClientTest, SetsUnreportedParametersAgainAfterTheResetQuery) {
   Peer first = Connect();
   first.Send(Startup({{"statement_timeout", "5s"}}));
   backend_ = std::make_unique<Peer>(AcceptLogin());
-  backend_->Expects(Query("DISCARD ALL"));  // it was only asked for its welcome
-  backend_->Send(Done("DISCARD ALL"));
-  first.ReadUntil('Z');
+  first.ReadUntil('Z');  // only asked for its welcome, the server needs no reset
   for (int i = 0; i < 2; ++i) {
     Peer client = LogIn({{"statement_timeout", "5s"}});
     client.Send(Query("a"));
