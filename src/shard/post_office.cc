@@ -18,11 +18,9 @@ PostOffice::PostOffice(uint32_t core_count, uint32_t slots)
 
 bool PostOffice::Announce(uint32_t from, uint32_t to) {
   Desk& desk = desks_[to];
-  // Release: whoever takes the bit sees the push. The fence is the sender's half of the picture
-  // above.
-  desk.pending[from / 64].fetch_or(uint64_t{1} << (from % 64), std::memory_order_release);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (!desk.asleep.load(std::memory_order_relaxed)) return false;
+  // Whoever takes the bit sees the push; then the sender's half of the drawing in the header.
+  desk.pending[from / 64].fetch_or(uint64_t{1} << (from % 64), std::memory_order_seq_cst);
+  if (!desk.asleep.load(std::memory_order_seq_cst)) return false;
   // One waker is enough; the receiver announces its next sleep itself.
   return desk.asleep.exchange(false, std::memory_order_relaxed);
 }
@@ -42,7 +40,7 @@ bool PostOffice::TakePending(uint32_t core, Senders* senders) {
 
 bool PostOffice::AnyPending(const Desk& desk) const {
   for (uint32_t word = 0; word < words_; ++word) {
-    if (desk.pending[word].load(std::memory_order_relaxed) != 0) return true;
+    if (desk.pending[word].load(std::memory_order_seq_cst) != 0) return true;
   }
   return false;
 }
@@ -50,8 +48,7 @@ bool PostOffice::AnyPending(const Desk& desk) const {
 bool PostOffice::BeginSleep(uint32_t core) {
   Desk& desk = desks_[core];
   if (AnyPending(desk)) return false;
-  desk.asleep.store(true, std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // the receiver's half
+  desk.asleep.store(true, std::memory_order_seq_cst);  // the receiver's half
   if (!AnyPending(desk)) return true;
   EndSleep(core);
   return false;

@@ -5,13 +5,12 @@
 //
 //   sender                                   receiver
 //   push                                     asleep = true
-//   pending |= my bit      (release)         fence                  (seq_cst)
-//   fence                  (seq_cst)         pending != 0 ? stay awake : sleep in the ring
+//   pending |= my bit                        pending != 0 ? stay awake : sleep in the ring
 //   asleep ? wake : done
 //
-// Either the sender's fence comes first, and the receiver sees the bit, or the receiver's does, and
-// the sender sees that it sleeps: no letter waits for a sleeper (Dekker). A receiver that is awake
-// is never woken.
+// All four are sequentially consistent, so they have one order: either the sender's bit comes
+// first, and the receiver sees it, or the receiver's flag does, and the sender sees that it sleeps.
+// No letter waits for a sleeper (Dekker), and a receiver that is awake is never woken.
 #pragma once
 
 #include <array>

@@ -262,12 +262,12 @@ int64_t SumOverShards(const Trireme& trireme, const std::vector<std::string>& wo
   int64_t sum = 0;
   bool found = false;
   for (const auto& row : trireme.Show("SHARDS")) {
-    for (const auto& [column, value] : row) {
+    for (const auto& field : row) {
       if (!std::all_of(words.begin(), words.end(), [&](const std::string& word) {
-            return column.find(word) != std::string::npos;
+            return field.first.find(word) != std::string::npos;
           }))
         continue;
-      sum += std::stoll(value);
+      sum += std::stoll(field.second);
       found = true;
     }
   }
