@@ -89,7 +89,7 @@ struct RouteConfig {
   uint32_t storage_index = 0;    // into Config::storages
   std::string storage_database;  // "" = the client's
   std::string storage_user;      // "" = the client's; set = all clients of the route share one pool
-  Secret storage_secret;         // kNone = the user's own secret, or pass-through of its keys
+  Secret storage_secret;         // kNone = the storage user's secret, or pass-through of its keys
   uint32_t clients_max = 0;      // 0 = no limit
   PoolConfig pool;
   std::vector<std::pair<std::string, std::string>>

@@ -412,8 +412,8 @@ const Section<RouteConfig>& SectionOf() {
           Make(&RouteConfig::storage_secret, SecretSource{},
                {.key = "storage_secret",
                 .description =
-                    "logs in there; without it the user's own secret does, or the client's "
-                    "SCRAM keys are passed through",
+                    "logs in there; without it the secret of the user who logs in there does, or "
+                    "the client's SCRAM keys are passed through",
                 .pgbouncer = "password",
                 .presence = Presence::kPrintedWhenSet}),
           Make(&RouteConfig::clients_max, kClientsMax,
