@@ -145,7 +145,7 @@ Directory::Directory(uint32_t core_count, uint32_t boards_max)
     : core_count_(core_count),
       bucket_count_(std::bit_ceil(boards_max < 64 ? 64u : boards_max)),
       buckets_(std::make_unique<std::atomic<Board*>[]>(bucket_count_)),
-      boards_(boards_max) {
+      boards_max_(boards_max) {
   TRIREME_ASSERT(core_count > 0 && core_count <= kCoresMax && boards_max > 0);
 }
 
@@ -170,16 +170,17 @@ std::atomic<Board*>& Directory::BucketOf(std::string_view key) const {
 Board* Directory::FindOrCreate(std::string_view key, const BoardLimits& limits) {
   std::atomic<Board*>& bucket = BucketOf(key);
   std::unique_ptr<Board> made;
-  Board* head = bucket.load(std::memory_order_acquire);  // partner: the insert's release
-  const Board* searched = nullptr;                       // everything from here on is known
+  const Board* searched = nullptr;  // everything from here on is known
   while (true) {
+    // Read before the bucket: boards it counts are seen there, so a full directory without this key
+    // is just that.
+    const bool full = count() >= boards_max_;
+    Board* head = bucket.load(std::memory_order_acquire);  // partner: the insert's release
     for (Board* board = head; board != searched; board = board->next_in_bucket_) {
-      if (board->key() != key) continue;
-      if (made != nullptr) boards_.Release();
-      return board;
+      if (board->key() == key) return board;
     }
+    if (full) return nullptr;
     if (made == nullptr) {
-      if (!boards_.TryReserve()) return nullptr;
       made = std::make_unique<Board>(
           Board::Identity{.key = std::string(key), .core_count = core_count_}, limits.size,
           limits.storage_connections_max == 0
@@ -189,12 +190,12 @@ Board* Directory::FindOrCreate(std::string_view key, const BoardLimits& limits) 
     searched = head;
     made->next_in_bucket_ = head;
     if (bucket.compare_exchange_strong(head, made.get(), std::memory_order_release,
-                                       std::memory_order_acquire)) {
+                                       std::memory_order_relaxed)) {
+      count_.fetch_add(1, std::memory_order_release);  // partner: count()
       return made.release();
     }
   }
 }
-
 Quota* Directory::FindStorageQuota(std::string_view name, uint32_t cap) {
   std::unique_ptr<StorageQuota> made;
   StorageQuota* head =

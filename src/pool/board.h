@@ -178,9 +178,12 @@ class Directory {
   Directory(const Directory&) = delete;
   Directory& operator=(const Directory&) = delete;
 
-  // nullptr when there are boards_max of them. Any core, at any time.
+  // nullptr when there are boards_max of them; cores that make boards at the same instant may each
+  // go one above it. Any core, at any time.
   Board* FindOrCreate(std::string_view key, const BoardLimits& limits);
-  uint32_t count() const { return boards_.open(); }
+  uint32_t count() const {
+    return count_.load(std::memory_order_acquire);
+  }  // partner: the insert's
   uint32_t core_count() const { return core_count_; }
 
   // In the order of their buckets; cold.
@@ -204,7 +207,8 @@ class Directory {
   const uint32_t core_count_;
   const uint32_t bucket_count_;  // a power of two
   const std::unique_ptr<std::atomic<Board*>[]> buckets_;
-  Quota boards_;
+  const uint32_t boards_max_;
+  std::atomic<uint32_t> count_{0};
   std::atomic<StorageQuota*> storage_quotas_{nullptr};
 };
 

@@ -4,8 +4,9 @@
 
 usage: run_tests.py FOLDER --counts FILE [--suite NAME]... [--case PATTERN]
 
-One line for each test program as it ends, the whole output of those that failed, and a sign of life from those that
-take long. Output is kept in FOLDER/test-logs/. Appends "passed failed skipped" to the counts file. Cases of
+One line for each test program as it ends, what its failed cases printed (all it printed, when it died between cases),
+and a sign of life from those that take long. Whole outputs are kept in FOLDER/test-logs/; the names of all failed cases
+come once more at the end. Appends "passed failed skipped" to the counts file. Cases of
 GoogleTest and unittest are counted one by one; any other program is one case. A program that dies counts as a failure
 more than those it reported. Exit code 1 when anything failed.
 
@@ -30,9 +31,10 @@ ENVIRONMENT = {
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
 SIGN_OF_LIFE_SECONDS = 30
-OUTPUT_LINES_MAX = 400  # of a failed program, on the screen; all are in the log
+OUTPUT_LINES_MAX = 100  # of a failed case, on the screen; all are in the log
 
 GOOGLE_CASE = re.compile(r"^\[ *(OK|FAILED|SKIPPED) *\] (\S+?),? .*\(\d+ ms\)", re.MULTILINE)
+GOOGLE_BEGIN = re.compile(r"^\[ RUN +\] (\S+)")
 UNITTEST_END = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 
 screen = threading.Lock()
@@ -41,6 +43,22 @@ screen = threading.Lock()
 def show(text):
     with screen:
         print(text, flush=True)
+
+
+def failures_of(output):
+    """The failed cases of a GoogleTest output, (name, lines) each; one that never ended failed as well."""
+    failures, name, lines = [], None, []
+    for line in output.splitlines():
+        begin, end = GOOGLE_BEGIN.match(line), GOOGLE_CASE.match(line)
+        if begin:
+            name, lines = begin.group(1), []
+        elif end and end.group(1) == "FAILED":
+            failures.append((end.group(2), lines))
+        if end:
+            name = None
+        elif name and not begin:
+            lines.append(line)
+    return failures + ([(name, lines)] if name else [])
 
 
 class Outcome:
@@ -62,11 +80,14 @@ class Outcome:
             self.skipped = 1
         elif exit_code == 0 and test["protocol"] != "gtest":
             self.passed = int(unittest.group(1)) if unittest else 1
-        if exit_code not in (0, 77) and self.failed == 0:
-            self.failed = 1
+        self.failures = failures_of(output)
+        if exit_code < 0 or (exit_code not in (0, 77) and self.failed == 0):
+            self.failed += 1
+            self.failures = self.failures or [(self.name, output.splitlines())]
         if exit_code == 0 and test["protocol"] == "gtest" and not cases:
             self.failed = 1
             self.output += "\nno test case ran\n"
+            self.failures = [(self.name, self.output.splitlines())]
 
     def line(self):
         counts = f"{self.passed} passed"
@@ -147,10 +168,12 @@ def run(test, filter_, folder):
     log.write_text(f"$ {' '.join(command)}\n{outcome.output}")
     show(outcome.line())
     if outcome.failed:
-        shown = outcome.output.splitlines()
-        if len(shown) > OUTPUT_LINES_MAX:
-            shown = [f"({len(shown) - OUTPUT_LINES_MAX} lines before this are in the log)"] + shown[-OUTPUT_LINES_MAX:]
-        show("\n".join("        " + line for line in shown) + f"\n        (log: {os.path.relpath(log)})")
+        for case, shown in outcome.failures or [(outcome.name, output.splitlines())]:
+            if len(shown) > OUTPUT_LINES_MAX:
+                shown = ([f"({len(shown) - OUTPUT_LINES_MAX} lines before this are in the log)"]
+                         + shown[-OUTPUT_LINES_MAX:])
+            show("\n".join([f"        --- {case}"] + ["        " + line for line in shown]))
+        show(f"        (log: {os.path.relpath(log)})")
     return outcome
 
 
@@ -181,6 +204,9 @@ def main():
     outcomes += [run(*item, arguments.folder) for item in alone]
 
     passed, failed, skipped = (sum(getattr(o, key) for o in outcomes) for key in ("passed", "failed", "skipped"))
+    for outcome in outcomes:
+        for case, _ in outcome.failures or ([(outcome.name, [])] if outcome.failed else []):
+            print(f"    FAILED: {outcome.name} {case}" if case != outcome.name else f"    FAILED: {case}", flush=True)
     with open(arguments.counts, "a", encoding="utf-8") as counts:
         counts.write(f"{passed} {failed} {skipped}\n")
     sys.exit(1 if failed else 0)
