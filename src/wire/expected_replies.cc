@@ -16,4 +16,11 @@ void ExpectedReplies::Grow() {
   mask_ = 2 * size - 1;
 }
 
+void ExpectedReplies::Shrink() {
+  heap_.reset();
+  cells_ = inline_;
+  head_ = tail_ = 0;
+  mask_ = kInline - 1;
+}
+
 }  // namespace trireme

@@ -19,10 +19,12 @@
 // extended protocol the server ignores everything up to the next Sync, and so do we (skipping()).
 //
 // Entries are one byte in a ring that grows by doubling; 16 fit inside, so the common case
-// allocates nothing. The caller bounds count() (limits.expected_replies_max) by not reading on from
-// the client.
+// allocates nothing. What a deep pipeline made it grow to is given back when nothing is owed any
+// more; up to 256 stay, so that pipelines of usual depth allocate once a server. The caller bounds
+// count() (limits.expected_replies_max) by not reading on from the client.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -66,6 +68,10 @@ class ExpectedReplies {
     TRIREME_ASSERT(!empty());
     return Decode(cells_[head_ & mask_]);
   }
+  // Nothing but this is owed.
+  bool only(ExpectedReply entry) const {
+    return count() == 1 && cells_[head_ & mask_] == Encode(entry);
+  }
   // The n-th from the front.
   ExpectedReply at(uint32_t n) const {
     TRIREME_ASSERT(n < count());
@@ -79,16 +85,23 @@ class ExpectedReplies {
   void Pop() {
     TRIREME_ASSERT(!empty());
     ++head_;
+    if (mask_ >= kKept && empty()) Shrink();
   }
   // Back in front of what was popped just before.
   void PushFront(ExpectedReply entry) {
     TRIREME_ASSERT(count() <= mask_);
     cells_[--head_ & mask_] = Encode(entry);
   }
-  void Clear() { head_ = tail_ = 0; }
+  void Clear() {
+    head_ = tail_ = 0;
+    if (mask_ >= kKept) Shrink();
+  }
+
+  size_t heap_bytes() const { return heap_ == nullptr ? 0 : size_t{mask_} + 1; }
 
  private:
   static constexpr uint32_t kInline = 16;
+  static constexpr uint32_t kKept = 256;
 
   static uint8_t Encode(ExpectedReply entry) {
     return static_cast<uint8_t>(static_cast<uint8_t>(entry.request) << 2 |
@@ -98,6 +111,7 @@ class ExpectedReplies {
     return {static_cast<Request>(cell >> 2), static_cast<Disposition>(cell & 3)};
   }
   void Grow();
+  void Shrink();
 
   uint32_t head_ = 0;
   uint32_t tail_ = 0;

@@ -308,5 +308,44 @@ TEST(ExpectedReplies, GrowsAndKeepsOrder) {
   EXPECT_TRUE(owed.empty());
 }
 
+TEST(ExpectedReplies, AllocatesNothingForAFewRequests) {
+  ExpectedReplies owed;
+  for (int i = 0; i < 16; ++i) owed.Push({kQuery, Disposition::kForward});
+  EXPECT_EQ(owed.heap_bytes(), 0u);
+}
+
+TEST(ExpectedReplies, KeepsWhatPipelinesOfUsualDepthNeed) {
+  ExpectedReplies owed;
+  for (int i = 0; i < 256; ++i) owed.Push({kQuery, Disposition::kForward});
+  while (!owed.empty()) owed.Pop();
+  EXPECT_EQ(owed.heap_bytes(), 256u);
+}
+
+TEST(ExpectedReplies, GivesTheMemoryOfADeepPipelineBackOnceNothingIsOwed) {
+  ExpectedReplies owed;
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 65536; ++i) owed.Push({kQuery, Disposition::kForward});
+    EXPECT_EQ(owed.heap_bytes(), 65536u);
+    while (owed.count() > 1) owed.Pop();
+    EXPECT_EQ(owed.heap_bytes(), 65536u);
+    owed.Pop();
+    EXPECT_EQ(owed.heap_bytes(), 0u);
+  }
+  for (int i = 0; i < 1000; ++i) owed.Push({kQuery, Disposition::kForward});
+  owed.Clear();
+  EXPECT_EQ(owed.heap_bytes(), 0u);
+}
+
+TEST(ExpectedReplies, TakesTheLastOneBackAfterItHasShrunk) {
+  ExpectedReplies owed;
+  for (int i = 0; i < 1000; ++i) owed.Push({kQuery, Disposition::kForward});
+  while (!owed.empty()) owed.Pop();
+  owed.PushFront({kExecute, Disposition::kForward});
+  owed.Push({kSync, Disposition::kSkip});
+  EXPECT_EQ(owed.count(), 2u);
+  EXPECT_EQ(owed.at(0).request, kExecute);
+  EXPECT_EQ(owed.at(1).request, kSync);
+}
+
 }  // namespace
 }  // namespace trireme
