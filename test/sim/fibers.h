@@ -15,6 +15,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/time.h"
 #include "test/sim/sim_waiter.h"
 
 namespace trireme::sim {
@@ -43,9 +44,10 @@ class Fibers final : public SimWaiter {
   void Preempt(SimRing& ring) override;
 
  private:
+  static constexpr Duration kTurnMax = 2us;
   struct Fiber;
   static void Enter(unsigned high, unsigned low);
-  Fiber* Pick(Time latest);
+  Fiber* Pick();
   void Resume(Fiber& fiber);
   void Suspend(Fiber& fiber);
 

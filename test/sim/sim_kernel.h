@@ -123,7 +123,7 @@ class SimKernel final : public Network {
   uint16_t next_port_ = 20000;
   Descriptors descriptors_;
   std::map<uint64_t, std::unique_ptr<SimPeerSocket>> peers_;  // by socket id
-  std::map<std::string, std::unique_ptr<SimPeerListener>> acceptors_;
+  std::map<uint64_t, std::unique_ptr<SimPeerListener>> acceptors_;
 };
 
 }  // namespace trireme::sim

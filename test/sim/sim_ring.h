@@ -43,7 +43,6 @@ class SimRing final : public Ring {
   SimKernel& kernel() { return kernel_; }
 
   // ---- Ring ----
-  Time now() const override;
   Duration cpu_time() const override { return Duration(1000 * counters_.turns); }
   Buffers& buffers() override { return buffers_; }
   uint32_t index() const override { return options_.index; }
@@ -100,7 +99,6 @@ class SimRing final : public Ring {
   SimWaiter& waiter_;
   Buffers& buffers_;
   std::span<SimRing* const> siblings_;
-  Time now_;
   uint32_t in_flight_ = 0;
   Counters counters_;
 
@@ -115,6 +113,7 @@ class SimRing final : public Ring {
   Time withheld_until_{};
   bool interrupted_ = false;
   uint64_t sleep_number_ = 0;
+  uint64_t heals_seen_ = 0;
 };
 
 }  // namespace trireme::sim

@@ -56,10 +56,13 @@ class Socket {
   size_t readable_bytes() const { return arrived_.size() - read_; }
   bool ready_to_read() const;
   int32_t Receive(MutableBytes into);
-  int32_t Send(Bytes bytes);  // may be short
+  int32_t Send(Bytes bytes);                                                        // may be short
+  size_t room() const { return capacity_ - on_the_way_bytes_ - readable_bytes(); }  // towards us
   void Shutdown(int how);
   // Both ends are told `error`; what was on the way is lost.
   void Break(int error);
+  // The other end is told ECONNRESET, after what is on its way there.
+  void Abort();
   // Nothing arrives here before `until`.
   void Clog(Time until);
 
@@ -90,8 +93,10 @@ class Socket {
   void Notify();
   int32_t TakeError();
   void Fail(int error);
-  void OnAnswer();  // the connection is made
+  void DeliverAt(Time time);
+  void TryConnectAt(Time time, uint32_t attempt);
   void TryConnect(uint32_t attempt);
+  void AnswerConnectAt(Time time, int error);  // 0: the connection is made
   void ReleaseStream();
   void ReleaseListener();
 
