@@ -46,6 +46,10 @@ PoolSettings PoolSettings::From(const Target& target) {
           .pool = target.route->pool,
           .storage = *target.storage,
           .storage_user = std::string(target.storage_user),
+          .shared_by_route = target.route->storage_user.empty()
+                                 ? std::string()
+                                 : absl::StrCat("database \"", target.route->database,
+                                                "\" and user \"", target.route->user, "\""),
           .storage_database = std::string(target.storage_database),
           .secret = target.storage_secret == nullptr ? Secret{} : *target.storage_secret,
           .startup_parameters = target.route->startup_parameters};

@@ -22,6 +22,8 @@ struct PoolSettings {
   PoolConfig pool;
   StorageConfig storage;
   std::string storage_user;
+  // The route that names storage_user, for texts people read; "" = clients log in as themselves.
+  std::string shared_by_route;
   std::string storage_database;
   Secret secret;
   std::vector<std::pair<std::string, std::string>> startup_parameters;

@@ -125,9 +125,21 @@ ServerLogin::Step ServerLogin::OnAuthentication(ServerAuthenticator::Step step) 
       return {.kind = Step::Kind::kNeedMore};
     case ServerAuthenticator::Step::Kind::kFailed:
       log_detail_ = authenticator_.failure().log_detail;
-      return Fail(authenticator_.failure().error);
+      return Fail(Explain(authenticator_.failure().error));
   }
   TRIREME_UNREACHABLE();
+}
+
+// Whoever meets the error is not the user it is about: which route made them one?
+PgError ServerLogin::Explain(PgError error) const {
+  const bool no_secret = error.sqlstate == sqlstate::kInvalidAuthorizationSpecification;
+  if (!no_secret || settings_.shared_by_route.empty()) return error;
+  error.detail = absl::StrCat("The route for ", settings_.shared_by_route, " logs in at storage \"",
+                              settings_.storage.name, "\" as its storage_user \"",
+                              settings_.storage_user, "\", whoever the client is.");
+  error.hint = absl::StrCat("Set storage_secret of the route, or the secret of user \"",
+                            settings_.storage_user, "\", to the plaintext password.");
+  return error;
 }
 
 ServerLogin::Step ServerLogin::OnParameterStatus(Bytes body) {

@@ -67,6 +67,7 @@ class ServerLogin {
   Step OnParameterStatus(Bytes body);
   Step OnKeyData(Bytes body);
   Step OnReady(Bytes body);
+  PgError Explain(PgError error) const;
   Step Fail(PgError error);
   Step Violation(std::string_view what);
 

@@ -288,7 +288,11 @@ void Login::EnterPool() {
     account_ = nullptr;
     return Fail(*error);
   }
-  if (proof_->pass_through()) account_->pool->SetPassThrough(*proof_->pass_through());
+  // Keys prove one name only: those of another client would not log in, and would take the place
+  // of the storage user's own.
+  if (proof_->pass_through() && target.storage_user == user_) {
+    account_->pool->SetPassThrough(*proof_->pass_through());
+  }
   if (const ParameterSet* welcome = account_->pool->welcome()) return SendWelcome(*welcome);
   stage_ = Stage::kWelcome;
   since = clients_.now();

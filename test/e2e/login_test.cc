@@ -239,6 +239,42 @@ TEST_P(PassThrough, UsesTheClientsScramKeysWhenOnlyTheVerifierIsKnown) {
   }
 }
 
+// A route whose clients share the storage user app_scram, of whom only the verifier is known.
+TriremeOptions SharedUserOptions(int cores) {
+  return {.cores = cores,
+          .auth = "scram-sha-256",
+          .patch = {{"users",
+                     {{"app", {{"secret", Postgres::Shared().StoredSecret("app")}}},
+                      {"app_scram", {{"secret", Postgres::Shared().StoredSecret("app_scram")}}}}},
+                    {"routes",
+                     {{{"database", "*"},
+                       {"user", "*"},
+                       {"storage", "main"},
+                       {"storage_user", "app_scram"}}}}}};
+}
+
+TEST_P(PassThrough, GivesNoKeysOfOtherNamesToASharedUser) {
+  SKIP_AGAINST_PGBOUNCER("not translated");
+  Trireme trireme(SharedUserOptions(GetParam()));
+  const std::string refusal = RefusalOf(trireme.As("app"));
+  for (const char* part : {"only a SCRAM verifier is known for user \"app_scram\"",
+                           "route for database \"*\" and user \"*\"", "storage \"main\"",
+                           "storage_user \"app_scram\"", "Set storage_secret of the route"}) {
+    EXPECT_NE(refusal.find(part), std::string::npos) << part << " is not in: " << refusal;
+  }
+}
+
+TEST(Login, KeysOfOtherNamesDoNotReplaceThoseOfTheSharedUser) {
+  SKIP_AGAINST_PGBOUNCER("not translated");
+  Trireme trireme(SharedUserOptions(1));
+  Connection its_own(trireme.As("app_scram"));
+  EXPECT_EQ(its_own.Value("SELECT current_user"), "app_scram");
+  Connection other(trireme.As("app"));  // whose keys come after those that work
+  Postgres::Shared().EndAllOthers();
+  EXPECT_TRUE(Eventually([&] { return trireme.Show("SERVERS").empty(); }));
+  EXPECT_EQ(other.Value("SELECT current_user"), "app_scram");
+}
+
 TEST(Login, AWrongServerPasswordIsTheServersOwnError) {
   Trireme trireme({.patch = {{"users", {{"app", {{"secret", "outdated"}}}}}}});
   const Message error = FirstErrorOf(trireme.Raw());
