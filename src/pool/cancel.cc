@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "pool/cancel.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -36,6 +37,12 @@ CancelConnection::~CancelConnection() {
 void CancelConnection::Begin() {
   pools_.context_.timers.Schedule(timer_, pools_.now() + pools_.context_.config.timeouts.cancel);
   stream_.Connect(address_);
+}
+
+void CancelConnection::Hurry() {
+  if (!timer_.scheduled()) return;  // it has finished, and is closing
+  const Time end = std::min(timer_.expiry(), pools_.now() + kLastWait);
+  pools_.context_.timers.Schedule(timer_, end);
 }
 
 void CancelConnection::OnConnected(int error) {

@@ -5,7 +5,9 @@
 // the signal is sent. Until then the server is held back (Server::held): the signal must not hit
 // the next client's query.
 //
-// Owned by Pools; ends itself. Bounded by timeouts.cancel.
+// Owned by Pools; ends itself. Bounded by timeouts.cancel; in an immediate shutdown by a second, in
+// which a server that is there at all hears of it: else the query of a client that is cut off would
+// run on with nobody to read its rows.
 #pragma once
 
 #include "base/intrusive_list.h"
@@ -39,6 +41,8 @@ class CancelConnection final : private StreamOwner {
   ~CancelConnection();
 
   void Begin();
+  // Immediate shutdown: it may take no longer than kLastWait from now.
+  void Hurry();
   bool closed() const { return stream_.state() == Stream::State::kClosed; }
 
   ListNode node;  // Pools
@@ -46,6 +50,8 @@ class CancelConnection final : private StreamOwner {
  private:
   friend class CancelObserver;
   friend class Pools;
+  static constexpr Duration kLastWait = 1s;
+
   void OnReceive(Slice slice) override;
   void OnEnd(int error) override;
   void OnDrained() override {}

@@ -155,6 +155,10 @@ void Pools::Stop() {
 }
 
 void Pools::Discard(const PoolMail& mail) {
+  for (CancelConnection* cancel = cancels_.front(); cancel != nullptr;
+       cancel = cancels_.next(*cancel)) {
+    cancel->Hurry();
+  }
   if (mail.kind != PoolMail::Kind::kGrant) return;
   const std::unique_ptr<ServerPassport> passport(mail.passport);
   DiscardPassport(*passport);
@@ -257,6 +261,7 @@ void Pools::BeginCancel(Server& server, CancelObserver* observer) {
 }
 
 void Pools::OnCancelClosed(CancelConnection& cancel) {
+  if (stopped_) cancel->Hurry();
   cancels_.Erase(cancel);
   closed_cancels_.push_back(&cancel);
 }

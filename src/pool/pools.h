@@ -69,7 +69,8 @@ class Pools final : private PoolHost {
 
   // No new servers, idle ones are closed, lent ones when they come back.
   void Drain();
-  // Ends everything now: every server is closed, every waiter refused.
+  // Ends everything now: every server is closed, every waiter refused; cancels on their way have a
+  // second left.
   void Stop();
   // Mail that will never be delivered (shutdown): closes what it carries, releases its place.
   void Discard(const PoolMail& mail);
@@ -141,6 +142,7 @@ class Pools final : private PoolHost {
   uint64_t servers_made_ = 0;
   uint32_t jobs_ = 0;  // with the crew
   bool draining_ = false;
+  bool stopped_ = false;
 };
 
 }  // namespace trireme

@@ -579,6 +579,20 @@ TEST(Server, TellsWhoAskedThatACancelIsDelivered) {
   EXPECT_TRUE(observer.ended);
 }
 
+TEST(Server, DoesNotHoldUpTheEndForACancelThatNobodyTakes) {
+  Lent lent;
+  lent.world.config.timeouts.cancel = 1h;
+  lent.client.server->Cancel(nullptr);
+  Backend before = lent.postgres.Accept();
+  lent.Ask("SELECT pg_sleep(1000)");
+  lent.world.core().pools->Stop();
+  lent.Abandon();  // cancelled, too, though all ends
+  Backend after = lent.postgres.Accept();
+  ASSERT_TRUE(after.Expects(Written([](auto& w) { w.CancelRequest(77, AsBytes(kSecret)); })));
+  EXPECT_TRUE(
+      lent.world.Until([&] { return lent.world.core().pools->resources().cancels == 0; }));
+}
+
 TEST(Server, MovesToAnotherCoreAndWorksThere) {
   Lent lent(2);
   const uint64_t id = lent.client.server->id();

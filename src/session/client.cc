@@ -233,7 +233,9 @@ void Client::Drain() {
     case State::kLinked:
       ReturnIfFree();
       return;
-    case State::kConsole:  // whoever watches the shutdown may go on watching
+    case State::kConsole:
+      console_->EndIfDraining();
+      return;
     case State::kClosing:
     case State::kClosed:
       return;

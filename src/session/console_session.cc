@@ -55,7 +55,12 @@ void ConsoleSession::OnBytes() {
     MessageWriter writer(answer_);
     Act(console_.OnMessage(writer, head.type, message.bytes().subspan(kHeadBytes)));
   }
+  EndIfDraining();
   client_.UpdateReceiving();
+}
+
+void ConsoleSession::EndIfDraining() {
+  if (client_.draining_ && !gathering_) client_.CloseWith(clients_.ShutdownError(), "shutdown");
 }
 
 void ConsoleSession::OnSnapshot(const FleetSnapshot& fleet) {

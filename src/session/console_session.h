@@ -36,6 +36,8 @@ class ConsoleSession {
   // Bytes are in the client's inbox.
   void OnBytes();
   void OnSnapshot(const FleetSnapshot& fleet);
+  // Shutdown: ends the client when no answer is being made, else OnSnapshot does.
+  void EndIfDraining();
 
   const std::string& user() const { return user_; }
 
