@@ -106,6 +106,26 @@ class RingConformance : public testing::TestWithParam<RingWorldKind> {
     ring().Close(*listener);
     return connection;
   }
+  // A listener that nobody accepts from, filled: a backlog of 0 has room for one.
+  struct Backlog {
+    int listener = -1;
+    int first = -1;  // connected
+    SocketAddress address;
+  };
+  Backlog FillBacklog() {
+    Backlog backlog{.listener = *ring().Listen(NewAddress(), {.backlog = 0})};
+    backlog.address = ring().LocalAddress(backlog.listener);
+    backlog.first = *ring().Open(backlog.address.family());
+    Recorder connect;
+    ring().BeginConnect(connect.op, backlog.first, backlog.address);
+    EXPECT_TRUE(RunUntil([&] { return connect.ended(); }));
+    EXPECT_EQ(connect.last_result(), 0) << "without an accept";
+    return backlog;
+  }
+  void CloseBacklog(const Backlog& backlog) {
+    ring().Close(backlog.first);
+    ring().Close(backlog.listener);
+  }
   void SendAll(Ring& from, int fd, std::string_view text) {
     Recorder send;
     from.BeginSend(send.op, fd, AsBytes(text));

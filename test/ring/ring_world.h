@@ -21,6 +21,11 @@ class RingWorld {
   virtual Ring& ring(uint32_t index) = 0;
   // To Listen() on; Ring::LocalAddress() then says where to connect to. Another one with each call.
   virtual SocketAddress NewAddress() = 0;
+  // A TCP connect on `fd` that nobody answers gives up after 3 s, not minutes.
+  virtual void HastenConnectTimeout(int fd) = 0;
+  // Until allowed again, no descriptor can be had: EMFILE.
+  virtual void ForbidDescriptors() = 0;
+  virtual void AllowDescriptors() = 0;
 };
 
 struct RingWorldKind {

@@ -27,11 +27,16 @@ class SimWorld : public RingWorld {
     rings_.clear();
   }
   Ring& ring(uint32_t index) override { return *rings_[index]; }
-
- protected:
-  sim::SimKernel kernel_{1};
+  void HastenConnectTimeout(int fd) override {
+    kernel_.descriptors().Get(fd).set_connect_retries(1);
+  }
+  void ForbidDescriptors() override {
+    kernel_.descriptors().set_limit(kernel_.descriptors().open_count());
+  }
+  void AllowDescriptors() override { kernel_.descriptors().set_limit(1 << 20); }
 
  private:
+  sim::SimKernel kernel_{1};
   sim::InlineWaiter waiter_{kernel_};
   std::vector<std::unique_ptr<Buffers>> buffers_;
   std::vector<std::unique_ptr<sim::SimRing>> rings_;

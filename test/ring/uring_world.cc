@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // The conformance suite on the real kernel: over TCP and over Unix sockets.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -33,13 +37,40 @@ class UringWorld : public RingWorld {
       EXPECT_TRUE(started.ok()) << started;
     }
   }
-  ~UringWorld() override { rings_.clear(); }
+  ~UringWorld() override {
+    AllowDescriptors();
+    rings_.clear();
+  }
   Ring& ring(uint32_t index) override { return *rings_[index]; }
+  // One repetition: 1 s and 2 s later.
+  void HastenConnectTimeout(int fd) override {
+    const int repetitions = 1;
+    EXPECT_EQ(setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &repetitions, sizeof repetitions), 0);
+  }
+  // The lowest number that is free becomes the first that is forbidden.
+  void ForbidDescriptors() override {
+    const int lowest_free = dup(fds_[0]);
+    ASSERT_GE(lowest_free, 0);
+    close(lowest_free);
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    allowed_ = limit.rlim_cur;
+    limit.rlim_cur = static_cast<rlim_t>(lowest_free);
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  }
+  void AllowDescriptors() override {
+    if (allowed_ == 0) return;
+    rlimit limit{};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = std::exchange(allowed_, 0);
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  }
 
  private:
   std::vector<std::unique_ptr<Buffers>> buffers_;
   std::vector<std::unique_ptr<UringRing>> rings_;
   std::vector<int> fds_;
+  rlim_t allowed_ = 0;
 };
 
 class TcpWorld final : public UringWorld {

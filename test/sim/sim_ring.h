@@ -77,6 +77,7 @@ class SimRing final : public Ring {
   void Submit();
   void Start(std::unique_ptr<Request> request);
   void CancelAll(const Request& cancel);
+  static int32_t CancelledResult(const Request& request);
   void Publish();
   void RunTasks();
 

@@ -123,10 +123,16 @@ void SimRing::CancelAll(const Request& cancel) {
     const auto current = next++;
     Request& request = *current->second;
     if (request.op != cancel.op) continue;
-    // A send says how far it has come.
-    End(request, request.sent > 0 ? static_cast<int32_t>(request.sent) : -ECANCELED);
+    End(request, CancelledResult(request));
     requests_.erase(current);
   }
+}
+
+// A send says how far it has come; a Unix connect waits in a thread of the kernel's, which is
+// interrupted.
+int32_t SimRing::CancelledResult(const Request& request) {
+  if (request.sent > 0) return static_cast<int32_t>(request.sent);
+  return request.kind == Kind::kConnect && request.socket->is_unix() ? -EINTR : -ECANCELED;
 }
 
 // Sockets have said that these may go on.
@@ -176,16 +182,17 @@ bool SimRing::End(Request& request, int32_t result) {
 bool SimRing::TryAccept(Request& request) {
   Socket& listener = *request.socket;
   if (listener.state() != Socket::State::kListening) return End(request, -EINVAL);
-  while (listener.has_pending()) {
+  // The descriptor is chosen first, as the kernel does: without one nobody is looked for.
+  while (true) {
     const int error = kernel_.descriptors().CheckRoom();
     if (error != 0) return End(request, error);
+    if (!listener.has_pending()) return false;
     Socket& socket = *listener.Accept();
     const int fd = kernel_.descriptors().Add(socket);
     socket.Unreference();  // the backlog's
     if (kernel_.Roll(Fault::kEndMultishot)) return End(request, fd);
     Post({.sequence = request.sequence, .op = request.op, .result = fd, .more = true});
   }
-  return false;
 }
 
 bool SimRing::TryConnect(Request& request) {
