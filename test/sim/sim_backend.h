@@ -29,6 +29,7 @@
 namespace trireme::sim {
 
 class SimPostgres;
+struct PostgresHabits;
 
 class SimBackend final : public PeerHandler {
  public:
@@ -69,16 +70,20 @@ class SimBackend final : public PeerHandler {
   void Welcome();
 
   // sim_backend.cc: life
-  void Step();  // all that can be done now
+  Network& network() const;
+  Random& random() const;
+  const PostgresHabits& habits() const;
   void After(Duration time, void (SimBackend::*next)());
+  void Open();
+  void Step();  // all that can be done now
+  bool StepOnce();
   void Flush();
   void Die();  // abrupt or polite
+  void DieNow();
   void Fatal(std::string_view sqlstate, std::string_view message);
   void End();
   void Talk();
   void Cancel();
-  void BeginService(Duration time);
-  void OnServed();
 
   // sim_backend_query.cc: messages
   void OnMessage(char type, Bytes body);
@@ -91,17 +96,25 @@ class SimBackend final : public PeerHandler {
   void OnClose(Bytes body);
   void OnFunctionCall(Bytes body);
   void OnSync();
-  void BeginStatement();
-  void RunStatement();
-  void SendRows();
-  void FinishStatement();
-  void NextStatement();
+  void OnCopyData(Bytes data);
+  void OnCopyDone();
   void Error(const PgError& error);
   void Error(std::string_view sqlstate, std::string_view message);
   void Ready();
   void ReportParameters();
   void RowDescription();
-  void SendRow();
+
+  // sim_backend_run.cc: the statement at hand
+  SimStatement* statement();
+  void BeginStatement();
+  void RunStatement();
+  void SendNotices();
+  void BeginCopyIn();
+  void SendRows();
+  void SendRow(const SimStatement& statement, uint32_t row);
+  void FinishStatement();
+  void CompleteStatement(std::string text);
+  bool CancelTaken();
 
   SimPostgres& cluster_;
   PeerSocket* socket_;
@@ -114,7 +127,11 @@ class SimBackend final : public PeerHandler {
   bool gone_ = false;       // the connection broke
   bool paused_ = false;
   bool stepping_ = false;
-  uint64_t timer_ = 0;  // older timers are void
+  bool open_ = false;  // it looks at what comes
+  bool cancelled_ = false;
+  bool interruptible_ = false;  // it sleeps or waits for COPY data: a cancel works at once
+  bool standby_ = false;        // as reported
+  uint64_t timer_ = 0;          // older timers are void
   SimInbox inbox_;
   std::string out_;
 
@@ -136,6 +153,7 @@ class SimBackend final : public PeerHandler {
   uint32_t row_limit_ = 0;               // 0 = none
   uint32_t rows_sent_ = 0;               // of this Execute or statement
   uint32_t next_row_ = 0;
+  std::vector<std::string> notifications_;  // when the transaction ends
   std::string running_tag_;
   uint64_t sequence_ = 0;
   std::string_view command_;

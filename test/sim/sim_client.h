@@ -29,6 +29,7 @@
 
 namespace trireme::sim {
 
+class CancelSender;
 class ClientConnection;
 
 enum class SimPoolMode : uint8_t { kSession, kTransaction, kStatement };
@@ -85,7 +86,7 @@ class SimClient final {
   void Heal();   // polite from now on; what is stalled or does not read goes on or goes away now
   void Stop();   // says goodbye after the transaction at hand, and stays away: kStopped
 
-  State state() const { return state_; }
+  State state() const;
   uint32_t id() const { return settings_.id; }
   const ClientSettings& settings() const { return settings_; }
   const ClientCounts& counts() const { return counts_; }
@@ -101,7 +102,9 @@ class SimClient final {
 
   void ConnectAfter(Duration pause);
   void Connect();
+  ClientConnection* Find(uint64_t id);
   void OnGone(ClientConnection& connection);  // freed when the event is over
+  void Cancel(uint32_t process_id, std::string_view key);
   void Tell(const std::string& line);
 
   Network& network_;
@@ -109,13 +112,13 @@ class SimClient final {
   ClientHabits habits_;
   Verdict& verdict_;
   Random random_;
-  State state_ = State::kOffline;
   bool stopping_ = false;
   uint64_t plan_ = 0;  // older timers are void
-  Time since_{};
   uint64_t last_query_ = 0;
+  uint64_t last_connection_ = 0;
   std::unique_ptr<ClientConnection> connection_;
   std::vector<std::unique_ptr<ClientConnection>> gone_;
+  std::vector<std::unique_ptr<CancelSender>> cancels_;
   ClientCounts counts_;
   std::function<void(const std::string&)> story_;
 };

@@ -110,10 +110,17 @@ class SimPostgres final : public PeerAcceptor {
   friend class SimBackend;
 
   PeerHandler& OnAccept(PeerSocket& socket) override;
+  void Plan(Duration every, void (SimPostgres::*event)());
   void PlanRestart();
   void PlanRefusal();
   void PlanIdleDeath();
+  void PlanIdleTalk();
+  void OnRestartDue();
+  void OnRefusalDue();
+  void OnIdleDeathDue();
+  void OnIdleTalkDue();
   void Listen();
+  SimBackend* PickIdle();
   SimBackend* Find(uint64_t id);
   // For its backends.
   void OnEnded(SimBackend& backend);  // freed when the event is over

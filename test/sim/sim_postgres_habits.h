@@ -27,7 +27,6 @@ inline bool Happens(Random& random, uint32_t permille) {
 
 struct PostgresHabits {
   ClientAuthMethod auth = ClientAuthMethod::kTrust;
-  uint32_t scram_iterations = 4;  // for a plaintext secret
 
   DurationRange service_time{10us, 200us};  // of a statement
   uint32_t slow_permille = 0;               // statements that take slow_time instead

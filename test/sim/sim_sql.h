@@ -56,10 +56,11 @@ struct SimStatement {
   uint32_t pad = 0;   // bytes of the request itself, checked by the server
   uint32_t notices = 0;
   Duration sleep{};
-  std::string error;   // SQLSTATE, "" = none
-  std::string name;    // of a parameter, a table, a channel
-  std::string value;   // of kSet, kNotify
-  bool local = false;  // SET LOCAL; CREATE TEMP TABLE ... ON COMMIT DROP
+  std::string error;         // SQLSTATE, "" = none
+  std::string name;          // of a parameter, a table, a channel
+  std::string value;         // of kSet, kNotify
+  bool tag_by_bind = false;  // the client's note: its text says tag($1)
+  bool local = false;        // SET LOCAL; CREATE TEMP TABLE ... ON COMMIT DROP
 
   // As SQL, as ParseSql reads it.
   std::string Text() const;
