@@ -194,7 +194,9 @@ TEST_P(Pool, OpensNoMoreServersThanAreNeeded) {
 // ---- waiting
 
 TEST_P(Pool, WaitersAreServedInTheOrderTheyCame) {
-  Trireme trireme(With("transaction", 1));
+  TriremeOptions options = With("transaction", 1);
+  options.patch = {{"sharing", {{"fairness_window", "0s"}}}};  // in order to the instant
+  Trireme trireme(options);
   Connection holder(trireme.As("app"));
   ASSERT_TRUE(
       holder.Ask("DROP TABLE IF EXISTS arrival; CREATE TABLE arrival (n int, at serial)").ok);
@@ -204,8 +206,9 @@ TEST_P(Pool, WaitersAreServedInTheOrderTheyCame) {
   for (int i = 0; i < 12; ++i) {
     waiters[static_cast<size_t>(i)]->Begin("INSERT INTO arrival VALUES (" + std::to_string(i) +
                                            ")");
-    // Much more than the fairness window apart.
-    std::this_thread::sleep_for(milliseconds(20));
+    ASSERT_TRUE(Eventually([&] {  // the next one comes when this one is in the queue
+      return trireme.Show("POOLS").at(0).at("cl_waiting") == std::to_string(i + 1);
+    }));
   }
   ASSERT_TRUE(holder.Ask("COMMIT").ok);
   for (auto& waiter : waiters) EXPECT_TRUE(waiter->Finish().ok);
@@ -326,7 +329,7 @@ TEST_P(Pool, ServersAreOpenedAFewAtATime) {
     int seen = most;
     while (seen < now && !most.compare_exchange_weak(seen, now)) {
     }
-    std::this_thread::sleep_for(milliseconds(100));
+    std::this_thread::sleep_for(milliseconds(100));  // for a third one to come, if it would
     --logging_in;
     session.Accept();
     session.EchoQueries();
@@ -360,7 +363,7 @@ TEST_P(Pool, AServerThatRefusesIsNotAskedInATightLoop) {
     EXPECT_EQ(ErrorField(FirstErrorOf(trireme.Raw()), 'C').substr(0, 2),
               AgainstPgbouncer() ? "08" : "53");
     ++told;
-    std::this_thread::sleep_for(milliseconds(5));
+    std::this_thread::sleep_for(milliseconds(5));  // the pace of clients that do not give up
   }
   EXPECT_LE(server.connections(), 20 * GetParam()) << "for " << told << " clients";
 }

@@ -3,7 +3,10 @@
 // The daemon as a process: signals, command line, files it may open, memory and CPU at rest, and
 // pgbench as the load that everybody knows.
 #include <gtest/gtest.h>
+#include <sys/utsname.h>
 
+#include <cerrno>
+#include <filesystem>
 #include <regex>
 
 #include "rig/trireme.h"
@@ -117,6 +120,69 @@ TEST_P(Signals, SigtermGivesUpWaitingAfterTheShutdownTimeout) {
   trireme.CheckAfterExit(*exit);
 }
 
+TEST_P(Signals, SigtermSendsIdleConsoleClientsAwayWith57P01) {
+  SKIP_AGAINST_PGBOUNCER("1.18 ends at once");
+  Trireme trireme(Options());
+  std::vector<RawClient> consoles;  // on all cores
+  for (int i = 0; i < 4; ++i) {
+    consoles.push_back(trireme.LoggedIn({.user = "admin", .database = "trireme"}));
+    EXPECT_NE(FindType(consoles.back().Ask("SHOW POOLS"), 'C'), nullptr);
+  }
+  trireme.process().Signal(SIGTERM);
+  const auto exit = trireme.process().Wait(seconds(5));
+  ASSERT_TRUE(exit.has_value());
+  for (RawClient& console : consoles) {
+    const std::vector<Message> farewell = console.ReadUntilClosed();
+    ASSERT_EQ(Types(farewell), "E");
+    EXPECT_EQ(ErrorField(farewell[0], 'S'), "FATAL");
+    EXPECT_EQ(ErrorField(farewell[0], 'C'), "57P01");
+  }
+  trireme.CheckAfterExit(*exit);
+}
+
+TEST_P(Signals, SigtermLetsAConsoleAnswerBeWhole) {
+  SKIP_AGAINST_PGBOUNCER("1.18 ends at once");
+  Trireme trireme(Options());
+  RawClient console = trireme.LoggedIn({.user = "admin", .database = "trireme"});
+  std::string questions;
+  for (int i = 0; i < 200; ++i) questions += Query("SHOW CLIENTS");
+  console.Send(questions);
+  trireme.process().Signal(SIGTERM);
+  // Any number of whole answers, and the end.
+  const std::string types = Types(console.ReadUntilClosed());
+  EXPECT_TRUE(std::regex_match(types, std::regex("(TDCZ)*E"))) << types;
+  const auto exit = trireme.process().Wait(seconds(5));
+  ASSERT_TRUE(exit.has_value());
+  trireme.CheckAfterExit(*exit);
+}
+
+TEST_P(Signals, SighupOpensTheLogFileAnew) {
+  SKIP_AGAINST_PGBOUNCER("log.file is not translated");
+  TriremeOptions options = Options();
+  options.own_log_file = true;
+  Trireme trireme(options);
+  const std::string log = trireme.dir() + "/log";
+  const std::string rotated = trireme.dir() + "/log.1";
+  const auto log_in = [&trireme](const std::string& name) {
+    trireme.LoggedIn({.user = name}).Value("SELECT 1");
+  };
+  const auto tells_of = [](const std::string& file, const std::string& name) {
+    return std::regex_search(ReadFile(file), std::regex("client logged in .*user=" + name + " "));
+  };
+  log_in("app");
+  ASSERT_TRUE(Eventually([&] { return tells_of(log, "app"); }));
+  std::filesystem::rename(log, rotated);
+  log_in("app_trust");  // still written where the file has gone
+  ASSERT_TRUE(Eventually([&] { return tells_of(rotated, "app_trust"); }));
+  EXPECT_FALSE(std::filesystem::exists(log));
+  trireme.process().Signal(SIGHUP);
+  ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(log); }));
+  log_in("app_scram");
+  EXPECT_TRUE(Eventually([&] { return tells_of(log, "app_scram"); }));
+  EXPECT_FALSE(tells_of(rotated, "app_scram"));
+  EXPECT_FALSE(tells_of(log, "app_trust"));
+}
+
 // ---- files
 
 class Files : public OnShards {};
@@ -136,7 +202,7 @@ TEST_P(Files, RunningOutPausesAcceptingAndRecovers) {
   }
   EXPECT_TRUE(Throughout(milliseconds(300), [&] { return trireme.process().Running(); }));
   const milliseconds before = CpuTime(trireme.process().pid());
-  std::this_thread::sleep_for(milliseconds(1000));
+  std::this_thread::sleep_for(milliseconds(1000));  // nothing happens: CPU use over a known time
   EXPECT_LT(CpuTime(trireme.process().pid()) - before, milliseconds(400)) << "it spins";
   EXPECT_EQ(first.Value("SELECT 2"), "2");
   crowd.clear();
@@ -166,7 +232,7 @@ TEST(Rest, IdleClientsUseNoCpu) {
     clients.back().Value("SELECT 1");
   }
   const milliseconds before = CpuTime(trireme.process().pid());
-  std::this_thread::sleep_for(milliseconds(2000));
+  std::this_thread::sleep_for(milliseconds(2000));  // nothing happens: CPU use over a known time
   EXPECT_LE(CpuTime(trireme.process().pid()) - before, milliseconds(50));
 }
 
@@ -227,6 +293,30 @@ TEST(Process, APortInUseIsAnErrorThatNamesIt) {
   EXPECT_NE(run.exit.code, 0);
   EXPECT_NE(run.text.find(std::to_string(Postgres::Shared().port())), std::string::npos)
       << run.text;
+}
+
+// What a container's seccomp profile answers: EPERM, or ENOSYS as if io_uring did not exist.
+class ForbiddenIoUring : public ::testing::TestWithParam<uint16_t> {};
+INSTANTIATE_TEST_SUITE_P(Process, ForbiddenIoUring, ::testing::Values(EPERM, ENOSYS),
+                         [](const auto& instance) {
+                           return instance.param == EPERM ? "Denied" : "Missing";
+                         });
+
+TEST_P(ForbiddenIoUring, IsAnErrorThatSaysWhatToAllow) {
+  SKIP_AGAINST_PGBOUNCER("has no use for it");
+  const TempDir dir;
+  WriteFile(dir / "config.json", TriremeConfig({}, FreeTcpPort()).dump());
+  const RunOutput run =
+      RunToEnd({.argv = {TriremeProgram(), dir / "config.json"}, .io_uring_errno = GetParam()});
+  EXPECT_EQ(run.exit, (ExitStatus{.code = 1})) << run.text;
+  utsname kernel{};
+  uname(&kernel);
+  std::vector<std::string> parts = {"seccomp profile", "io_uring_setup",
+                                    std::string("Linux ") + kernel.release};
+  if (GetParam() == EPERM) parts.push_back("kernel.io_uring_disabled");
+  for (const std::string& part : parts) {
+    EXPECT_NE(run.text.find(part), std::string::npos) << part << " is not in: " << run.text;
+  }
 }
 
 TEST(CommandLine, CheckAcceptsAGoodFile) {

@@ -4,16 +4,20 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -46,6 +50,19 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
   return result;
 }
 
+// Between fork and exec, too.
+bool RefuseIoUring(uint16_t error) {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{.len = std::size(program), .filter = program};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
 // Between fork and exec: system calls only.
 [[noreturn]] void BecomeChild(const Command& command, char* const* argv, char* const* envp,
                               int output, pid_t parent) {
@@ -64,6 +81,7 @@ std::vector<char*> Pointers(std::vector<std::string>& texts) {
     const rlimit limit{*command.files_max, *command.files_max};
     setrlimit(RLIMIT_NOFILE, &limit);
   }
+  if (command.io_uring_errno && !RefuseIoUring(*command.io_uring_errno)) _exit(126);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -37,6 +37,8 @@ struct Command {
   std::string output_file;  // empty: /dev/null
   int death_signal = SIGKILL;
   std::optional<rlim_t> files_max;  // soft and hard RLIMIT_NOFILE
+  // io_uring_setup fails with this errno, by a seccomp filter as container runtimes install it.
+  std::optional<uint16_t> io_uring_errno{};
 };
 
 struct ExitStatus {

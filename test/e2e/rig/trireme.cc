@@ -45,7 +45,8 @@ void ExpectQuietSanitizers(const std::string& log) {
 }
 
 Command StartCommand(const TriremeOptions& options, const std::string& dir, uint16_t port) {
-  const Json config = TriremeConfig(options, port);
+  Json config = TriremeConfig(options, port);
+  if (options.own_log_file) config["log"]["file"] = dir + "/log";
   Command command{.env = {{"ASAN_OPTIONS", "exitcode=99:detect_leaks=1"},
                           {"UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1:exitcode=99"},
                           {"TSAN_OPTIONS", "halt_on_error=1:exitcode=99"}},

@@ -36,6 +36,7 @@ struct TriremeOptions {
   uint16_t server_port = 0;             // 0: the shared PostgreSQL
   std::optional<rlim_t> files_max;
   std::optional<Identity> as;
+  bool own_log_file = false;  // the daemon opens dir()/log itself ("log.file")
 };
 
 class Trireme {
