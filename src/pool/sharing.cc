@@ -76,13 +76,14 @@ void PoolShard::AnswerSteals() {
   steal_requests_.clear();
 }
 
-// Nobody waits here: what is idle goes to whoever is hungry, oldest first.
+// Nobody waits here: what is idle goes to whoever is hungry, oldest first. A lost claim says only
+// that this core needs us no more; another may, which looked before we showed what is idle here.
 void PoolShard::GrantSurplus() {
   if (!waiters_.empty()) return;
   for (size_t left = idle().count(); left > 0 && others_hungry(); --left) {
     const Board::Hunger other = board_.Hungriest(self_);
     if (other.core == core_count_ || HottestIdle() == nullptr) return;
-    if (!board_.Claim(other.core)) continue;
+    if (!board_.Claim(other.core)) return Changed();
     ++counters_.grants_sent;
     LeaveFor(*idle().back(), other.core, false);
   }
@@ -267,6 +268,7 @@ bool PoolShard::TryReserve() {
     case Board::Reservation::kPoolFull:
       return false;
     case Board::Reservation::kUndone:
+      FenceBoards();  // partner: the fence between Publish and LookAgain of a hungry core
       NudgeHungry();
       [[fallthrough]];
     case Board::Reservation::kStorageFull:
