@@ -193,15 +193,16 @@ int32_t Socket::Send(Bytes bytes) {
 void Socket::Shutdown(int how) {
   if (state_ != State::kConnected) return;
   Socket* to = other();
-  if (how != SHUT_WR) {
+  if (how != SHUT_WR && !shut_read_) {
     shut_read_ = true;
     if (to != nullptr && is_unix()) to->Notify();  // it cannot send any more
+    Notify();
   }
   if (how != SHUT_RD && !shut_write_) {
     shut_write_ = true;
     if (to != nullptr && !broken_) to->Queue(Segment::Kind::kEnd, {});
+    Notify();
   }
-  Notify();
 }
 
 void Socket::ReleaseStream() {
