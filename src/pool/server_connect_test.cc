@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // From nothing to logged in, or to the error that says why not.
-#include "pool/server_world.h"
+#include "pool/server_world_test.h"
 
 namespace trireme {
 namespace {

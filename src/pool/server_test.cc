@@ -3,7 +3,7 @@
 // Servers that are logged in: lent, cleaned, cancelled, handed over, closed.
 #include "pool/server.h"
 
-#include "pool/server_world.h"
+#include "pool/server_world_test.h"
 
 namespace trireme {
 namespace {

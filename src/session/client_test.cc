@@ -3,7 +3,7 @@
 // How clients come, end, cancel, and are ended.
 #include "session/client.h"
 
-#include "session/client_world.h"
+#include "session/client_world_test.h"
 
 namespace trireme {
 namespace {

@@ -2,7 +2,7 @@
 //
 // What passes between clients and servers: who owes whom a reply, what goes ahead of a request,
 // what is refused, and when a server is free.
-#include "session/client_world.h"
+#include "session/client_world_test.h"
 #include "session/report.h"
 
 namespace trireme {
