@@ -153,6 +153,54 @@ TEST_P(RingConformance, WhatArrivedBeforeAResetCanBeRead) {
   ring().Close(connection.client);
 }
 
+TEST_P(RingConformance, AResetEndsASendInFlight) {
+  Build(1);
+  const Connection connection = Connect();
+  Recorder send;
+  ring().BeginSend(send.op, connection.client, AsBytes(Big()));
+  Settle();
+  ASSERT_EQ(send.op.in_flight, 1u);
+  ring().Close(connection.server);
+  ASSERT_TRUE(RunUntil([&] { return send.ended(); }));
+  EXPECT_GT(send.last_result(), 0) << "how far it came";
+  EXPECT_LT(send.last_result(), 8 << 20);
+  Recorder next;
+  ring().BeginSend(next.op, connection.client, AsBytes("x"));
+  ASSERT_TRUE(RunUntil([&] { return next.ended(); }));
+  EXPECT_EQ(next.last_result(), -EPIPE);
+  ring().Close(connection.client);
+}
+
+TEST_P(RingConformance, NobodyCanSendToWhoHasShutBothWays) {
+  Build(1);
+  const Connection connection = Connect();
+  ring().Shutdown(connection.server, SHUT_RDWR);
+  Settle();
+  int sends = 0;
+  int32_t result = 1;
+  while (result > 0 && ++sends < 10) {
+    Recorder send;
+    ring().BeginSend(send.op, connection.client, AsBytes("x"));
+    ASSERT_TRUE(RunUntil([&] { return send.ended(); }));
+    result = send.last_result();
+    Settle();
+  }
+  EXPECT_EQ(result, -EPIPE);
+  EXPECT_LE(sends, 2);
+  ring().Close(connection.client);
+  ring().Close(connection.server);
+}
+
+TEST_P(RingConformance, AReceiveBeforeTheConnectIsNotConnected) {
+  Build(1);
+  const int fd = *ring().Open(NewAddress().family());
+  Recorder receive;
+  ring().BeginReceive(receive.op, fd);
+  ASSERT_TRUE(RunUntil([&] { return receive.ended(); }));
+  EXPECT_EQ(receive.last_result(), NewAddress().is_unix() ? -EINVAL : -ENOTCONN);
+  ring().Close(fd);
+}
+
 TEST_P(RingConformance, AWakeThatNobodyNeedsIsOneCompletionWithoutAHandler) {
   Build(2);
   const Connection connection = Connect();

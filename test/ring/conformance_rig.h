@@ -17,6 +17,14 @@
 
 namespace trireme {
 
+// Bytes that tell where they belong.
+inline std::string Pattern(size_t size) {
+  std::string text(size, '\0');
+  uint32_t x = 1;
+  for (char& c : text) c = static_cast<char>((x = x * 1664525 + 1013904223) >> 24);
+  return text;
+}
+
 struct Event {
   int32_t result;
   bool more;

@@ -14,13 +14,19 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #define TRIREME_FIBERS_ASAN 1
+#elif defined(__SANITIZE_THREAD__)
+#define TRIREME_FIBERS_TSAN 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define TRIREME_FIBERS_ASAN 1
+#elif __has_feature(thread_sanitizer)
+#define TRIREME_FIBERS_TSAN 1
 #endif
 #endif
-#ifdef TRIREME_FIBERS_ASAN
+#if defined(TRIREME_FIBERS_ASAN)
 #include <sanitizer/common_interface_defs.h>
+#elif defined(TRIREME_FIBERS_TSAN)
+#include <sanitizer/tsan_interface.h>
 #endif
 
 namespace trireme::sim {
@@ -36,6 +42,7 @@ struct Context {
   ucontext_t context{};
   void* stack = nullptr;  // as AddressSanitizer knows it
   size_t stack_bytes = 0;
+  void* thread = nullptr;  // as ThreadSanitizer knows it
 };
 
 struct Fibers::Main : Context {};
@@ -50,8 +57,16 @@ struct Fibers::Fiber : Context {
     mprotect(memory, kGuardBytes, PROT_NONE);
     stack = static_cast<char*>(memory) + kGuardBytes;
     stack_bytes = kStackBytes;
+#ifdef TRIREME_FIBERS_TSAN
+    thread = __tsan_create_fiber(0);
+#endif
   }
-  ~Fiber() { munmap(memory, kGuardBytes + kStackBytes); }
+  ~Fiber() {
+#ifdef TRIREME_FIBERS_TSAN
+    __tsan_destroy_fiber(thread);
+#endif
+    munmap(memory, kGuardBytes + kStackBytes);
+  }
 
   Fibers& fibers;
   SimRing& ring;
@@ -71,6 +86,9 @@ void Switch(Context& from, Context& to, [[maybe_unused]] bool from_ends) {
   void* fake_stack = nullptr;
   __sanitizer_start_switch_fiber(from_ends ? nullptr : &fake_stack, to.stack, to.stack_bytes);
 #endif
+#ifdef TRIREME_FIBERS_TSAN
+  __tsan_switch_to_fiber(to.thread, 0);
+#endif
   swapcontext(&from.context, &to.context);
 #ifdef TRIREME_FIBERS_ASAN
   __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
@@ -79,7 +97,11 @@ void Switch(Context& from, Context& to, [[maybe_unused]] bool from_ends) {
 
 }  // namespace
 
-Fibers::Fibers(SimKernel& kernel) : kernel_(kernel), main_(std::make_unique<Main>()) {}
+Fibers::Fibers(SimKernel& kernel) : kernel_(kernel), main_(std::make_unique<Main>()) {
+#ifdef TRIREME_FIBERS_TSAN
+  main_->thread = __tsan_get_current_fiber();
+#endif
+}
 
 Fibers::~Fibers() { TRIREME_ASSERT(all_done()); }
 

@@ -87,7 +87,8 @@ void Socket::Arrive(Segment& segment) {
     case Segment::Kind::kData:
       if (shut_read_ && shut_write_ && !is_unix()) {
         // Nobody will ever read it: TCP answers with a reset.
-        Break(ECONNRESET);
+        Abort();
+        Fail(ECONNRESET);
         return;
       }
       arrived_.insert(arrived_.end(), segment.bytes.begin(), segment.bytes.end());
@@ -142,7 +143,8 @@ int32_t Socket::Receive(MutableBytes into) {
   if (readable_bytes() == 0) {
     if (error_ != 0) return TakeError();
     if (end_arrived_ || shut_read_ || broken_) return 0;
-    return state_ == State::kConnected ? -EAGAIN : -ENOTCONN;
+    if (state_ == State::kConnected) return -EAGAIN;
+    return is_unix() ? -EINVAL : -ENOTCONN;
   }
   size_t size = std::min(into.size(), readable_bytes());
   if (size > 1 && kernel_.Roll(Fault::kSplitRead)) size = 1 + kernel_.random().Below(size - 1);

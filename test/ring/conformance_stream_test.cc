@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// Bytes: received in order into buffers that may run out, sent to readers fast and slow.
+#include <cerrno>
+
+#include "test/ring/conformance_rig.h"
+
+namespace trireme {
+namespace {
+
+// ---- receive ----
+
+TEST_P(RingConformance, ReceiveIsMultishotAndInOrder) {
+  Build(1);
+  const Connection connection = Connect();
+  Recorder receive;
+  ring().BeginReceive(receive.op, connection.server);
+  std::string expected;
+  for (const char* text : {"one", "two", "three"}) {
+    SendAll(ring(), connection.client, text);
+    expected += text;
+    ASSERT_TRUE(RunUntil([&] { return receive.text == expected; }));
+  }
+  EXPECT_EQ(receive.op.in_flight, 1u);
+  for (const Event& event : receive.events) EXPECT_TRUE(event.more);
+  CancelAndWait(ring(), receive);
+  ring().Close(connection.client);
+  ring().Close(connection.server);
+}
+
+TEST_P(RingConformance, ReceiveDeliversWhatCameBeforeItWasArmed) {
+  Build(1);
+  const Connection connection = Connect();
+  SendAll(ring(), connection.client, "early");
+  Settle();
+  Recorder receive;
+  ring().BeginReceive(receive.op, connection.server);
+  EXPECT_TRUE(RunUntil([&] { return receive.text == "early"; }));
+  CancelAndWait(ring(), receive);
+  ring().Close(connection.client);
+  ring().Close(connection.server);
+}
+
+TEST_P(RingConformance, EndOfStreamIsZeroAndTheOtherWayStaysOpen) {
+  Build(1);
+  const Connection connection = Connect();
+  Recorder receive, back;
+  ring().BeginReceive(receive.op, connection.server);
+  ring().BeginReceive(back.op, connection.client);
+  SendAll(ring(), connection.client, "bye");
+  ring().Shutdown(connection.client, SHUT_WR);
+  ASSERT_TRUE(RunUntil([&] { return receive.ended(); }));
+  EXPECT_EQ(receive.text, "bye");
+  EXPECT_EQ(receive.events.back(), (Event{0, false, 0}));
+  SendAll(ring(), connection.server, "answer");
+  EXPECT_TRUE(RunUntil([&] { return back.text == "answer"; }));
+  CancelAndWait(ring(), back);
+  ring().Close(connection.client);
+  ring().Close(connection.server);
+}
+
+TEST_P(RingConformance, AnIdleReceiveHoldsNoBuffer) {
+  Build(1);
+  const Connection connection = Connect();
+  Recorder receive;
+  ring().BeginReceive(receive.op, connection.server);
+  Settle();
+  EXPECT_EQ(ring().buffers().in_use(), 0u);
+  CancelAndWait(ring(), receive);
+  ring().Close(connection.client);
+  ring().Close(connection.server);
+}
+
+TEST_P(RingConformance, ReceiveFailsAtOnceWhenThereIsNoBuffer) {
+  Build(1, {.block_bytes = 512, .blocks_max = 2});
+  const Connection connection = Connect();
+  const Connection other = Connect();
+  Recorder receive, starved;
+  receive.hoard = true;
+  ring().BeginReceive(receive.op, connection.server);
+  for (size_t i = 1; i <= 2; ++i) {
+    SendAll(ring(), connection.client, "x");
+    ASSERT_TRUE(RunUntil([&] { return receive.slices.size() == i; }));
+  }
+  ring().BeginReceive(starved.op, other.server);
+  ASSERT_TRUE(RunUntil([&] { return starved.ended(); }));
+  EXPECT_EQ(starved.events, (std::vector<Event>{{-ENOBUFS, false, 0}})) << "nothing was sent";
+  EXPECT_GE(ring().counters().no_buffers, 1u);
+
+  receive.slices.clear();
+  ring().BeginReceive(starved.op, other.server);
+  SendAll(ring(), other.client, "y");
+  EXPECT_TRUE(RunUntil([&] { return starved.text == "y"; }));
+  if (receive.op.in_flight > 0) CancelAndWait(ring(), receive);
+  CancelAndWait(ring(), starved);
+  for (int fd : {connection.client, connection.server, other.client, other.server})
+    ring().Close(fd);
+}
+
+TEST_P(RingConformance, NoBuffersEndsAMultishotAndLosesNothing) {
+  Build(1, {.block_bytes = 512, .blocks_max = 4});
+  const Connection connection = Connect();
+  const std::string text = Pattern(20 * 512);
+  Recorder receive, send;
+  receive.hoard = true;
+  ring().BeginReceive(receive.op, connection.server);
+  Settle();
+  ring().BeginSend(send.op, connection.client, AsBytes(text));
+  ASSERT_TRUE(RunUntil([&] { return receive.ended(); }));
+  EXPECT_EQ(receive.last_result(), -ENOBUFS);
+  EXPECT_GE(receive.slices.size(), 1u);
+  EXPECT_LE(receive.slices.size(), 4u);
+  ASSERT_TRUE(RunUntil([&] {
+    receive.slices.clear();
+    if (receive.op.in_flight == 0) ring().BeginReceive(receive.op, connection.server);
+    return receive.text.size() == text.size() && send.ended();
+  }));
+  EXPECT_TRUE(receive.text == text);
+  if (receive.op.in_flight > 0) CancelAndWait(ring(), receive);
+  receive.slices.clear();
+  ring().Close(connection.client);
+  ring().Close(connection.server);
+}
+
+// ---- send ----
+
+TEST_P(RingConformance, SendToASlowReaderCompletesWhenItReads) {
+  Build(2);
+  const Connection connection = Connect();
+  const std::string text = Pattern(8 << 20);
+  Recorder send, receive;
+  size_t sent = 0;
+  send.then = [&](Completion& completion) {
+    // May be short: the rest is another send.
+    ASSERT_GT(completion.result, 0);
+    sent += static_cast<size_t>(completion.result);
+    if (sent < text.size()) {
+      ring(0).BeginSend(send.op, connection.client, AsBytes(std::string_view(text).substr(sent)));
+    }
+  };
+  ring(0).BeginSend(send.op, connection.client, AsBytes(text));
+  Settle();
+  EXPECT_LT(sent, text.size()) << "nobody reads yet";
+  EXPECT_EQ(send.op.in_flight, 1u);
+  ring(1).BeginReceive(receive.op, connection.server);
+  ASSERT_TRUE(RunUntil([&] {
+    if (receive.op.in_flight == 0) ring(1).BeginReceive(receive.op, connection.server);
+    return receive.text.size() == text.size() && sent == text.size();
+  }));
+  EXPECT_TRUE(receive.text == text);
+  CancelAndWait(ring(1), receive);
+  ring(0).Close(connection.client);
+  ring(1).Close(connection.server);
+}
+
+TEST_P(RingConformance, SendVectorGathersInOrder) {
+  Build(1);
+  const Connection connection = Connect();
+  std::string parts[] = {"one,", "", "two,", "three"};
+  iovec vectors[4];
+  for (int i = 0; i < 4; ++i)
+    vectors[i] = {.iov_base = parts[i].data(), .iov_len = parts[i].size()};
+  msghdr message{};
+  message.msg_iov = vectors;
+  message.msg_iovlen = 4;
+  Recorder send, receive;
+  ring().BeginReceive(receive.op, connection.server);
+  ring().BeginSendVector(send.op, connection.client, message);
+  ASSERT_TRUE(RunUntil([&] { return send.ended() && receive.text == "one,two,three"; }));
+  EXPECT_EQ(send.last_result(), 13);
+  CancelAndWait(ring(), receive);
+  ring().Close(connection.client);
+  ring().Close(connection.server);
+}
+
+TEST_P(RingConformance, SendFailsAfterShutdown) {
+  Build(1);
+  const Connection connection = Connect();
+  ring().Shutdown(connection.client, SHUT_WR);
+  Recorder send;
+  ring().BeginSend(send.op, connection.client, AsBytes("x"));
+  ASSERT_TRUE(RunUntil([&] { return send.ended(); }));
+  EXPECT_EQ(send.events, (std::vector<Event>{{-EPIPE, false, 0}}));
+  ring().Close(connection.client);
+  ring().Close(connection.server);
+}
+
+TEST_P(RingConformance, ShutdownEndsASendInFlight) {
+  Build(1);
+  const Connection connection = Connect();
+  const std::string text = Pattern(8 << 20);
+  Recorder send;
+  ring().BeginSend(send.op, connection.client, AsBytes(text));
+  Settle();
+  ASSERT_EQ(send.op.in_flight, 1u);
+  ring().Shutdown(connection.client, SHUT_RDWR);
+  ASSERT_TRUE(RunUntil([&] { return send.ended(); }));
+  EXPECT_TRUE(send.last_result() == -EPIPE ||
+              (send.last_result() > 0 && send.last_result() < 8 << 20));
+  ring().Close(connection.client);
+  ring().Close(connection.server);
+}
+
+TEST_P(RingConformance, ClosingWithUnreadBytesResetsThePeer) {
+  Build(1);
+  const Connection connection = Connect();
+  SendAll(ring(), connection.client, "unread");
+  Settle();
+  Recorder receive;
+  ring().BeginReceive(receive.op, connection.client);
+  ring().Close(connection.server);
+  ASSERT_TRUE(RunUntil([&] { return receive.ended(); }));
+  EXPECT_EQ(receive.last_result(), -ECONNRESET);
+  ring().Close(connection.client);
+}
+
+}  // namespace
+}  // namespace trireme
