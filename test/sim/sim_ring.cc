@@ -39,9 +39,10 @@ uint32_t SimRing::SubmitAndReap(Time deadline) {
   RunTasks();
   const bool sleeps = deadline > now_ && !Runnable();
   if (sleeps && kernel_.Roll(Fault::kSpuriousWake)) {
-    kernel_.At(kernel_.now() + kernel_.Within(1ms), [this, sleep = sleep_number_] {
-      if (sleep_number_ == sleep) interrupted_ = true;
-    });
+    kernel_.At(kernel_.now() + kernel_.Within(1ms),
+               [this, sleep = sleep_number_, alive = std::weak_ptr(alive_)] {
+                 if (!alive.expired() && sleep_number_ == sleep) interrupted_ = true;
+               });
   }
   waiter_.Wait(*this, sleeps ? deadline : Time{});
   RunTasks();

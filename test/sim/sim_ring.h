@@ -114,6 +114,7 @@ class SimRing final : public Ring {
   Time withheld_until_{};
   bool interrupted_ = false;
   uint64_t sleep_number_ = 0;
+  std::shared_ptr<int> alive_ = std::make_shared<int>();  // for events that outlive the ring
   uint64_t heals_seen_ = 0;
 };
 
