@@ -13,6 +13,7 @@
 #include "wire/messages.h"
 #include "wire/options.h"
 #include "wire/parameters.h"
+#include "wire/reported_values.h"
 #include "wire/writer.h"
 
 namespace trireme {
@@ -312,7 +313,17 @@ void Login::OnRefused(const PgError& error) { Fail(error); }
 void Login::OnServerReceive(Slice) {}
 void Login::OnServerEnd(int) {}
 
+// In the server's spelling, before the client is told or any server is: what is wished and what a
+// server reports then compare as equal.
+void Login::SpellWish(const ParameterSet& parameters) {
+  const std::vector<ParameterSet::Entry> wanted = wish_.entries();
+  for (const ParameterSet::Entry& entry : wanted) {
+    wish_.Set(entry.name, ReportedValue({entry.name, entry.value}, parameters));
+  }
+}
+
 void Login::SendWelcome(const ParameterSet& parameters) {
+  SpellWish(parameters);
   std::string text;
   MessageWriter writer(text);
   writer.Begin(backend::kAuthentication);

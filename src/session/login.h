@@ -57,6 +57,7 @@ class Login final : private Waiter, private ServerUser {
   void EnterConsole();
   void EnterPool();
   void Admit();
+  void SpellWish(const ParameterSet& parameters);
   void SendWelcome(const ParameterSet& parameters);
   void Fail(const PgError& error);
 

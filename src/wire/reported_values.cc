@@ -171,12 +171,24 @@ int MajorVersionOf(const ParameterSet& server) {
   return major;
 }
 
+// The first bytes of a name, whole characters of UTF-8.
+std::string_view ClipName(std::string_view name, const ParameterSet& server) {
+  constexpr size_t kNameBytesMax = 63;  // NAMEDATALEN - 1
+  if (name.size() <= kNameBytesMax) return name;
+  const std::string* encoding = server.Find("server_encoding");
+  size_t end = kNameBytesMax;
+  if (encoding != nullptr && *encoding == "UTF8") {
+    while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end;
+  }
+  return name.substr(0, end);
+}
+
 std::string ReportedApplicationName(std::string_view wanted, const ParameterSet& server) {
   constexpr int kFirstWithEscapes = 16;
   constexpr char kHex[] = "0123456789abcdef";
   const bool escapes = MajorVersionOf(server) >= kFirstWithEscapes;
   std::string clean;
-  for (const char c : wanted) {
+  for (const char c : ClipName(wanted, server)) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte >= 32 && byte <= 126) {
       clean += c;

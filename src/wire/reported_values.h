@@ -9,10 +9,11 @@
 //   DateStyle            parts merged with default  german → German, DMY
 //   IntervalStyle        case                       Postgres → postgres
 //   booleans             parse_bool                 TRUE, 1, y → on
-//   application_name     what is not printable      ? up to PostgreSQL 15, then \xNN
+//   application_name     what is not printable      ? up to PostgreSQL 15, then \xNN; 63 bytes
 //   TimeZone             the spellings of UTC       utc → UTC
 //
-// Pure. Rules: pg_encname_tbl, check_client_encoding, check_datestyle, parse_bool, pg_clean_ascii.
+// Pure. Rules: pg_encname_tbl, check_client_encoding, check_datestyle, parse_bool,
+// GUC_IS_NAME, pg_clean_ascii.
 #pragma once
 
 #include <string>

@@ -113,6 +113,16 @@ TEST(ReportedValue, OfAnApplicationNameIsEscapedSincePostgres16) {
   EXPECT_EQ(ReportedValue(wanted, {}), "caf???");
 }
 
+TEST(ReportedValue, OfAnApplicationNameIsCutLikeAName) {
+  const std::string most(62, 'n');
+  EXPECT_EQ(ReportedValue({"application_name", most + "nn"}, Server()), most + "n");
+  EXPECT_EQ(ReportedValue({"application_name", most + "\xc3\xa9"}, Server()), most + "?");
+  ParameterSet utf8 = Server();
+  utf8.Set("server_encoding", "UTF8");
+  EXPECT_EQ(ReportedValue({"application_name", most + "\xc3\xa9"}, utf8), most);
+  EXPECT_EQ(ReportedValue({"application_name", std::string(100, '\x80')}, utf8), "");
+}
+
 TEST(ReportedValue, ReportedAgainStaysAsItIs) {
   for (const ParameterView once :
        {ParameterView{"client_encoding", "UTF8"}, ParameterView{"DateStyle", "German, DMY"},

@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <mutex>
+
+#include "rig/fake_server.h"
 #include "rig/trireme.h"
 
 namespace trireme::e2e {
@@ -197,6 +200,71 @@ TEST(Startup, TheParametersReportedAreTheServersOwn) {
   direct.Login({.user = "app_trust"});
   RawClient through = trireme.LoggedIn({.user = "app_trust"});
   EXPECT_EQ(through.parameters(), direct.parameters());
+}
+
+// What PostgreSQL reports, it reports in its own spelling: the welcome is compared whole.
+TEST(Startup, WishesAreReportedAsPostgresSpellsThem) {
+  SKIP_AGAINST_PGBOUNCER("reports them as they came");
+  const std::vector<Parameters> wishes = {
+      {{"client_encoding", "utf8"}},
+      {{"client_encoding", "'utf-8'"}},
+      {{"client_encoding", "UNICODE"}},
+      {{"client_encoding", "iso-8859-15"}},
+      {{"client_encoding", "windows-1252"}},
+      {{"client_encoding", "sql_ascii"}},
+      {{"datestyle", "iso"}},
+      {{"DateStyle", "german"}},
+      {{"DateStyle", "sql, european"}},
+      {{"DateStyle", "mdy,postgres"}},
+      {{"DateStyle", "default, ymd"}},
+      {{"IntervalStyle", "ISO_8601"}},
+      {{"intervalstyle", "Postgres_Verbose"}},
+      {{"standard_conforming_strings", "TRUE"}},
+      {{"standard_conforming_strings", "0"}},
+      {{"default_transaction_read_only", "YE"}},
+      {{"default_transaction_read_only", "n"}},
+      {{"TimeZone", "utc"}},
+      {{"timezone", "gmt"}},
+      {{"TimeZone", "Europe/Berlin"}},
+      {{"application_name", "caf\xc3\xa9\t1"}},
+      {{"application_name", std::string(200, 'n')}},
+      {{"application_name", std::string(62, 'n') + "\xc3\xa9"}},
+      {{"options", "-c DateStyle=dmy --client-encoding=latin-1"}},
+  };
+  Trireme trireme({.size = 1});
+  for (const Parameters& wish : wishes) {
+    const std::string text = wish[0].first + " = " + wish[0].second;
+    RawClient direct(Socket::ConnectTcp("127.0.0.1", Postgres::Shared().port()));
+    direct.Login({.user = "app_trust", .more = wish});
+    RawClient through = trireme.LoggedIn({.user = "app_trust", .more = wish});
+    EXPECT_EQ(through.parameters(), direct.parameters()) << text;
+    const std::string sql = "SHOW " + (wish[0].first == "options" ? "DateStyle" : wish[0].first);
+    EXPECT_EQ(through.Value(sql), direct.Value(sql)) << text;
+  }
+}
+
+// A wish in another spelling is fulfilled already: nothing goes ahead of the query, no report comes
+// back.
+TEST(Startup, AWishThatTheServerFulfilsInOtherWordsIsNotSetAgain) {
+  std::vector<std::string> asked;
+  std::mutex mutex;
+  FakeServer server([&](FakeSession& session) {
+    session.Send(AuthenticationOk() + ParameterStatus("client_encoding", "UTF8") +
+                 ParameterStatus("DateStyle", "ISO, MDY") + BackendKeyData(1, "fake") +
+                 ReadyForQuery());
+    for (;;) {
+      const std::string sql = session.ReadQuery();
+      const std::lock_guard lock(mutex);
+      asked.push_back(sql);
+      session.Send(CommandComplete("OK") + ReadyForQuery());
+    }
+  });
+  Trireme trireme({.size = 1, .server_port = server.port()});
+  RawClient client =
+      trireme.LoggedIn({.more = {{"client_encoding", "utf-8"}, {"DateStyle", "iso"}}});
+  EXPECT_EQ(Types(client.Ask("mine")), "CZ");
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(asked, std::vector<std::string>{"mine"});
 }
 
 class InEachMode : public ::testing::TestWithParam<const char*> {};
