@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "config/fields.h"
 
-#include <algorithm>
-
 #include "config/units.h"
 
 namespace trireme {
@@ -563,60 +561,6 @@ const Section<ConsoleConfig>& SectionOf() {
                {.key = "stats_users", .description = "may run SHOW", .pgbouncer = "stats_users"})),
   };
   return section;
-}
-
-// --- the table as a whole
-
-const Catalogue& AllSections() {
-  static const auto& catalogue = *new Catalogue([] {
-    Catalogue all;
-    Object<Config>().Describe(all);
-    return all;
-  }());
-  return catalogue;
-}
-
-std::string UnknownKeyAdvice(std::string_view key, std::span<const std::string> section_keys) {
-  struct Place {
-    const SectionView& section;
-    const OptionView& option;
-    std::string FullName() const {
-      const std::string_view dot = section.path.empty() ? "" : ".";
-      return absl::StrCat(ToAbsl(section.path), ToAbsl(dot), ToAbsl(option.info.key));
-    }
-  };
-  const auto is_here = [&](const Place& place) {
-    return std::find(section_keys.begin(), section_keys.end(), place.option.info.key) !=
-           section_keys.end();
-  };
-  std::optional<Place> pgbouncer;
-  std::optional<Place> elsewhere;
-  for (const SectionView& section : AllSections().sections) {
-    for (const OptionView& option : section.options) {
-      const Place place{section, option};
-      const bool better = !pgbouncer || (is_here(place) && !is_here(*pgbouncer));
-      if (option.info.pgbouncer == key && better) pgbouncer.emplace(place);
-      if (option.info.key == key && !elsewhere) elsewhere.emplace(place);
-    }
-  }
-  if (pgbouncer) {
-    return absl::StrCat("; what PgBouncer calls ", ToAbsl(key), " is \"", pgbouncer->FullName(),
-                        "\" here");
-  }
-  const std::string near = DidYouMean(key, section_keys);
-  if (!near.empty() || !elsewhere) return near;
-  return absl::StrCat("; did you mean \"", elsewhere->FullName(), "\"?");
-}
-
-std::string RowText(const Json& value) {
-  if (value.is_null()) return "";
-  if (value.is_string()) return value.get<std::string>();
-  if (!value.is_array()) return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  std::string text;
-  for (const Json& element : value) {
-    absl::StrAppend(&text, text.empty() ? "" : ",", RowText(element));
-  }
-  return text;
 }
 
 }  // namespace trireme
