@@ -52,7 +52,7 @@ class InstructionCounter {
 
 struct Echo final : StreamOwner {
   explicit Echo(Streams& streams) : stream(streams, *this) {}
-  void OnReceive(Slice slice) override {
+  void OnReceive(Slice&& slice) override {
     ++received;
     if (echoes) stream.Send(std::move(slice));
   }

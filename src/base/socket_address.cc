@@ -23,14 +23,15 @@ Result<SocketAddress> SocketAddress::Numeric(std::string_view host, uint16_t por
     host = host.substr(1, host.size() - 2);
   }
   const std::string text(host);
+  const bool whole = text.find('\0') == text.npos;  // inet_pton would read only what is before it
   sockaddr_in v4{};
-  if (inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+  if (whole && inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
     v4.sin_family = AF_INET;
     v4.sin_port = htons(port);
     return SocketAddress(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
   }
   sockaddr_in6 v6{};
-  if (inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr) == 1) {
+  if (whole && inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr) == 1) {
     v6.sin6_family = AF_INET6;
     v6.sin6_port = htons(port);
     return SocketAddress(reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
@@ -44,6 +45,9 @@ Result<SocketAddress> SocketAddress::Unix(std::string_view path) {
   if (path.empty() || path.size() >= sizeof address.sun_path) {
     return InvalidArgument("Unix socket path \"" + std::string(path) + "\" must have 1 to " +
                            std::to_string(sizeof address.sun_path - 1) + " bytes");
+  }
+  if (path.find('\0') != path.npos) {
+    return InvalidArgument("Unix socket path with a NUL byte; the kernel would cut it there");
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   size_t size = offsetof(sockaddr_un, sun_path) + path.size() + 1;

@@ -55,6 +55,13 @@ TEST(SocketAddress, SaysHowLongAUnixPathMayBe) {
   EXPECT_EQ(Text(SocketAddress::Unix("")), "Unix socket path \"\" must have 1 to 107 bytes");
 }
 
+TEST(SocketAddress, RefusesNulBytesInsteadOfCuttingThere) {
+  EXPECT_FALSE(SocketAddress::Numeric(std::string_view("127.0.0.1\0x", 11), 5432).ok());
+  EXPECT_FALSE(SocketAddress::Numeric(std::string_view("::1\0x", 5), 5432).ok());
+  EXPECT_EQ(Text(SocketAddress::Unix(std::string_view("/run/x\0y", 8))),
+            "Unix socket path with a NUL byte; the kernel would cut it there");
+}
+
 TEST(SocketAddress, SurvivesTheKernelsUnnamedPeer) {
   sockaddr_un unnamed{};
   unnamed.sun_family = AF_UNIX;

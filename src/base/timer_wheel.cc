@@ -40,14 +40,16 @@ void TimerWheel::Schedule(Timer& timer, Time expiry) {
   if (tick <= tick_) {
     timer.place_ = kOverdue;
     overdue_.PushBack(timer);
+    next_event_ = TimeOf(tick_);
     return;
   }
+  next_event_ = std::min(next_event_, TimeOf(tick));
   Place(timer, tick);
 }
 
 void TimerWheel::Cancel(Timer& timer) {
   if (!timer.scheduled()) return;
-  --count_;
+  if (--count_ == 0) next_event_ = kNever;
   if (timer.place_ == kOverdue) return overdue_.Erase(timer);
   const int level = timer.place_ >> kSlotBits;
   const int index = timer.place_ & (kSlots - 1);
@@ -56,7 +58,7 @@ void TimerWheel::Cancel(Timer& timer) {
   if (slot.empty()) occupied_[level] &= ~(uint64_t{1} << index);
 }
 
-void TimerWheel::Advance(Time now) {
+void TimerWheel::AdvanceTo(Time now) {
   TRIREME_ASSERT(now >= start_);
   const int64_t target = (now - start_).count() / kTick;
   TRIREME_ASSERT(target >= tick_);
@@ -70,14 +72,13 @@ void TimerWheel::Advance(Time now) {
     }
   }
   tick_ = target;
+  next_event_ = TimeOf(overdue_.empty() ? NextEvent().tick : tick_);
 }
 
-Time TimerWheel::NextExpiry() const {
-  if (!overdue_.empty()) return start_ + Duration(tick_ * kTick);
-  const Event event = NextEvent();
-  // The last tick of all time begins before kNever, but a rounded-up one may lie beyond it.
-  if (event.tick > (kNever - start_).count() / kTick) return kNever;
-  return start_ + Duration(event.tick * kTick);
+// The last tick of all time begins before kNever, but a rounded-up one may lie beyond it.
+Time TimerWheel::TimeOf(int64_t tick) const {
+  if (tick > (kNever - start_).count() / kTick) return kNever;
+  return start_ + Duration(tick * kTick);
 }
 
 // The first occupied slot of the lowest occupied level; tick INT64_MAX when there is none.

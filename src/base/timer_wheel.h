@@ -52,10 +52,13 @@ class TimerWheel {
   // Does nothing when the timer is not scheduled.
   void Cancel(Timer& timer);
   // Fires everything due at `now`, in order of tick. `now` does not go backwards.
-  void Advance(Time now);
+  void Advance(Time now) {
+    if (now >= next_event_) AdvanceTo(now);
+  }
   // When Advance() next has work: never later than one tick after the earliest expiry, and possibly
-  // before it (a far timer moves down a level, at most three times). kNever when idle.
-  Time NextExpiry() const;
+  // before it (a far timer moves down a level, at most three times; the earliest was cancelled).
+  // kNever when idle.
+  Time NextExpiry() const { return next_event_; }
   uint32_t count() const { return count_; }
 
  private:
@@ -72,6 +75,8 @@ class TimerWheel {
     int slot;
   };
   Event NextEvent() const;
+  Time TimeOf(int64_t tick) const;
+  void AdvanceTo(Time now);
 
   int64_t TickAtOrAfter(Time time) const;
   void Place(Timer& timer, int64_t tick);
@@ -80,7 +85,8 @@ class TimerWheel {
   void FireOverdue();
 
   const Time start_;
-  int64_t tick_ = 0;  // everything at or before this tick has fired, except what is overdue
+  int64_t tick_ = 0;          // everything at or before this tick has fired, except what is overdue
+  Time next_event_ = kNever;  // nothing has to be done before
   uint32_t count_ = 0;
   uint64_t occupied_[kLevels] = {};  // bit per slot
   Slot slots_[kLevels][kSlots];

@@ -16,7 +16,7 @@ uint32_t Inbox::slice_count() const {
   return count;
 }
 
-void Inbox::Push(Slice slice) {
+void Inbox::Push(Slice&& slice) {
   if (slice.empty()) return;
   TRIREME_ASSERT(slice.size() <= UINT32_MAX - size_);
   size_ += slice.size();

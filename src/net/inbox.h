@@ -31,7 +31,7 @@ class Inbox {
   uint32_t size() const { return size_; }  // bytes in all slices
   uint32_t slice_count() const;
 
-  void Push(Slice slice);                         // ignores empty slices
+  void Push(Slice&& slice);                       // ignores empty slices
   Bytes Front() const { return first_.bytes(); }  // the first contiguous run
   // Removes and returns the first `count` bytes of Front(); count <= Front().size().
   Slice TakeFront(uint32_t count);

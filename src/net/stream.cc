@@ -104,7 +104,7 @@ void Stream::ResumeReceive() {
 
 // ---- send ----
 
-void Stream::Send(Slice slice) {
+void Stream::Send(Slice&& slice) {
   if (state_ != State::kOpen || error_ != 0 || slice.empty()) return;
   backlog_bytes_ += slice.size();
   if (backlog_bytes_ > streams_.options_.high_mark_bytes) clogged_ = true;
@@ -123,7 +123,7 @@ void Stream::SendCopy(Bytes bytes) {
 
 // Small pieces are copied behind the piece before them where there is room: cheaper than one more
 // vector, and a block goes home at once instead of waiting for a few bytes.
-void Stream::Enqueue(Slice slice) {
+void Stream::Enqueue(Slice&& slice) {
   constexpr uint32_t kCopyBytesMax = 256;
   Slice& back = last_ == nullptr ? first_ : last_->slice;
   if (back.Extend(slice)) return;

@@ -47,7 +47,7 @@ class Streams;
 class StreamOwner {
  public:
   // Bytes arrived. The owner keeps the slice or what is left of it (net/inbox.h).
-  virtual void OnReceive(Slice slice) = 0;
+  virtual void OnReceive(Slice&& slice) = 0;
   // No more bytes will arrive: error == 0 is an orderly end (the peer may still read), else an
   // errno. Sending may still work after an orderly end. Called at most once. After an error the
   // owner calls Abort(). A send that fails is reported when what the peer had sent before has been
@@ -87,7 +87,7 @@ class Stream {
 
   // Queues bytes; kOpen only (in other states the bytes are dropped). Never fails: errors come as
   // OnEnd.
-  void Send(Slice slice);
+  void Send(Slice&& slice);
   // Queues a copy: for small generated messages.
   void SendCopy(Bytes bytes);
   // Queued and not yet accepted by the kernel.
@@ -152,7 +152,7 @@ class Stream {
   void Sent(int32_t result);
   void SendFailed(int error);
 
-  void Enqueue(Slice slice);
+  void Enqueue(Slice&& slice);
   void ConsumeSent(uint32_t count);
   void ConsumeQueue(uint32_t count);
   void DropQueue();

@@ -63,7 +63,7 @@ struct Owner final : StreamOwner {
     EXPECT_TRUE(RunUntil({&core}, [this] { return closed > 0; }));
   }
 
-  void OnReceive(Slice slice) override {
+  void OnReceive(Slice&& slice) override {
     EXPECT_EQ(closed, 0);
     received += slice.size();
     if (keep_text) text += AsText(slice.bytes());

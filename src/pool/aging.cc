@@ -30,7 +30,7 @@ void PoolShard::ScheduleAging(Time at) {
 }
 
 void PoolShard::CloseAged() {
-  const Time now = context_.host.now();
+  const Time now = context_.now;
   const Duration timeout = settings_.pool.idle_timeout;
   while (PooledServer* coldest = timeout == 0s ? nullptr : idle().back()) {
     if (coldest->state_since_ + timeout > now) break;
@@ -58,7 +58,7 @@ void PoolShard::ScheduleWaitTimeout() {
 }
 
 void PoolShard::OnWaitTimeout() {
-  const Time now = context_.host.now();
+  const Time now = context_.now;
   const PgError error = WaitTimeoutError();
   for (size_t left = waiters_.count(); left > 0 && !waiters_.empty(); --left) {
     Waiter& oldest = *waiters_.front();

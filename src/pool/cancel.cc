@@ -53,7 +53,7 @@ void CancelConnection::OnConnected(int error) {
 }
 
 // PostgreSQL answers nothing; its closing says that the signal is sent.
-void CancelConnection::OnReceive(Slice) {}
+void CancelConnection::OnReceive(Slice&&) {}
 void CancelConnection::OnEnd(int) { Finish(); }
 void CancelConnection::OnDetached(int) { TRIREME_UNREACHABLE(); }
 

@@ -52,7 +52,7 @@ class CancelConnection final : private StreamOwner {
   friend class Pools;
   static constexpr Duration kLastWait = 1s;
 
-  void OnReceive(Slice slice) override;
+  void OnReceive(Slice&& slice) override;
   void OnEnd(int error) override;
   void OnDrained() override {}
   void OnConnected(int error) override;

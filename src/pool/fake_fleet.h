@@ -50,7 +50,7 @@ class FakeClient final : public Waiter, public ServerUser {
 
   void OnServer(Server&) override { TRIREME_UNREACHABLE(); }  // FakeServer::Serve
   void OnRefused(const PgError& error) override { refusal = error; }
-  void OnServerReceive(Slice) override {}
+  void OnServerReceive(Slice&&) override {}
   void OnServerEnd(int) override {}
   void OnServerDrained() override {}
 };
@@ -69,7 +69,6 @@ class FakeCore final : public PoolHost, public Siblings {
   void Send(uint32_t core, const PoolMail& mail) override;
 
   // PoolHost
-  Time now() const override;
   PooledServer* OpenServer(PoolShard&) override { return &NewServer(next_id_++ * 1000 + index_); }
   PooledServer* AdoptServer(PoolShard&, ServerPassport& passport) override {
     return &NewServer(passport.id);
@@ -151,6 +150,7 @@ class FakeFleet {
     }
     for (const auto& core : cores) {
       const PoolContext context{.host = *core,
+                                .now = now,
                                 .timers = timers,
                                 .random = random,
                                 .siblings = *core,
@@ -264,6 +264,5 @@ inline uint32_t FakeCore::count() const { return static_cast<uint32_t>(fleet_.co
 inline void FakeCore::Send(uint32_t core, const PoolMail& mail) {
   fleet_.mail[{index_, core}].push_back(mail);
 }
-inline Time FakeCore::now() const { return fleet_.now; }
 
 }  // namespace trireme

@@ -84,7 +84,7 @@ void PoolShard::Checkout(Waiter& waiter, ServerUser& user) {
   if (waiters_.empty() && !draining_ && !others_hungry()) [[likely]] {
     if (PooledServer* server = HottestIdle()) return Lend(*server, waiter);
   }
-  waiter.since = context_.host.now();
+  waiter.since = context_.now;
   waiters_.PushBack(waiter);
   ++counters_.waits;
   ScheduleWaitTimeout();
@@ -130,7 +130,7 @@ void PoolShard::Lend(PooledServer& server, Waiter& waiter) {
   TRIREME_ASSERT(server.state_ == State::kIdle && !server.held() && waiter.user != nullptr);
   if (waiter.waiting()) {
     waiters_.Erase(waiter);
-    counters_.wait_ns += static_cast<uint64_t>((context_.host.now() - waiter.since).count());
+    counters_.wait_ns += static_cast<uint64_t>((context_.now - waiter.since).count());
   }
   Move(server, State::kLent);
   server.user_ = waiter.user;
@@ -159,7 +159,7 @@ PooledServer* PoolShard::HottestIdle() {
 }
 
 bool PoolShard::retired(const PooledServer& server) const {
-  return server.retire_at_ != kNever && server.retire_at_ <= context_.host.now();
+  return server.retire_at_ != kNever && server.retire_at_ <= context_.now;
 }
 
 // --- the turn ------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ void PoolShard::RunGrants() {
 // starting up (57P03) is another matter: it will be there soon.
 bool PoolShard::hopeless() const {
   return !waiters_.empty() && connect_error_.has_value() && board_.alive() == 0 &&
-         connecting() == 0 && steals_pending_ == 0 && context_.host.now() < retry_at_ &&
+         connecting() == 0 && steals_pending_ == 0 && context_.now < retry_at_ &&
          connect_error_->sqlstate != sqlstate::kCannotConnectNow;
 }
 
@@ -244,7 +244,7 @@ void PoolShard::OnConnectFailed(PooledServer& server, const PgError& error) {
   TRIREME_ASSERT(server.state_ == State::kConnecting || server.state_ == State::kLogin);
   ++counters_.connect_failures;
   connect_error_ = error;
-  const Time now = context_.host.now();
+  const Time now = context_.now;
   if (now >= retry_at_) {  // the first failure of a batch; the others change nothing
     const StorageConfig& storage = settings_.storage;
     backoff_ = backoff_ == 0s ? storage.connect_backoff_min
@@ -304,7 +304,7 @@ void PoolShard::Close(PooledServer& server, CloseReason reason) {
 void PoolShard::Enter(PooledServer& server, State state) {
   server.pool_ = this;
   server.state_ = state;
-  server.state_since_ = context_.host.now();
+  server.state_since_ = context_.now;
   ListOf(state).PushFront(server);
   ++places_;
 }
@@ -313,7 +313,7 @@ void PoolShard::Move(PooledServer& server, State state) {
   TRIREME_ASSERT(server.pool_ == this && server.pool_node_.linked());
   ListOf(server.state_).Erase(server);
   server.state_ = state;
-  server.state_since_ = context_.host.now();
+  server.state_since_ = context_.now;
   server.user_ = nullptr;  // Lend sets it
   ListOf(state).PushFront(server);
 }
@@ -335,7 +335,7 @@ PoolShard::Counts PoolShard::counts() {
                 .closing = count(State::kClosing),
                 .waiting = static_cast<uint32_t>(waiters_.count())};
   if (Waiter* oldest = waiters_.front()) {
-    counts.oldest_wait = context_.host.now() - oldest->since;
+    counts.oldest_wait = context_.now - oldest->since;
   }
   return counts;
 }

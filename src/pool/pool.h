@@ -69,7 +69,6 @@ class PoolShard;
 // What a pool needs of its core. Pools is the real one.
 class PoolHost {
  public:
-  virtual Time now() const = 0;
   // A new server, not begun to connect; nullptr when no slot is left.
   virtual PooledServer* OpenServer(PoolShard& pool) = 0;
   // A server that came by mail, in kIdle; nullptr when no slot is left (the passport is untouched).
@@ -95,6 +94,7 @@ class PoolHost {
 
 struct PoolContext {
   PoolHost& host;
+  const Time& now;  // of this turn
   TimerWheel& timers;
   Random& random;
   Siblings& siblings;
@@ -212,7 +212,9 @@ class PoolShard {
   const ServerList& ListOf(State state) const { return lists_[static_cast<size_t>(state)]; }
   ServerList& idle() { return ListOf(State::kIdle); }
   void Move(PooledServer& server, State state);
-  void Changed() { context_.host.MarkChanged(*this); }
+  void Changed() {
+    if (!changed_node.linked()) context_.host.MarkChanged(*this);
+  }
 
   // pool.cc: checkout, return, closing
   void Enter(PooledServer& server, State state);

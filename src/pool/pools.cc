@@ -74,6 +74,7 @@ PgResult<PoolShard*> Pools::Find(const Target& target) {
                    .hint = "Raise limits.pools_max, or let clients share a storage user."};
   }
   const PoolContext context{.host = *this,
+                            .now = context_.streams.ring().clock(),
                             .timers = context_.timers,
                             .random = context_.random,
                             .siblings = context_.siblings,
@@ -112,7 +113,8 @@ void Pools::MarkChanged(PoolShard& pool) {
 // that up in this turn; what still goes on then is for the next one.
 void Pools::EndOfTurn() {
   constexpr int kRoundsMax = 4;
-  RunRetries();
+  if (!retries_.empty()) [[unlikely]]
+    RunRetries();
   for (int round = 0; round < kRoundsMax && !changed_.empty(); ++round) {
     for (size_t left = changed_.count(); left > 0; --left) {
       PoolShard* pool = changed_.PopFront();
@@ -128,7 +130,8 @@ void Pools::EndOfTurn() {
   while (PoolShard* pool = publish_.PopFront()) {
     if (look_again) pool->LookAgain();
   }
-  FreeClosed();
+  if (!closed_.empty() || !closed_cancels_.empty()) [[unlikely]]
+    FreeClosed();
 }
 
 void Pools::RunRetries() {
@@ -150,15 +153,15 @@ void Pools::Drain() {
 }
 
 void Pools::Stop() {
-  draining_ = true;
+  draining_ = stopped_ = true;
   for (const auto& pool : pools_) pool->Stop();
-}
-
-void Pools::Discard(const PoolMail& mail) {
   for (CancelConnection* cancel = cancels_.front(); cancel != nullptr;
        cancel = cancels_.next(*cancel)) {
     cancel->Hurry();
   }
+}
+
+void Pools::Discard(const PoolMail& mail) {
   if (mail.kind != PoolMail::Kind::kGrant) return;
   const std::unique_ptr<ServerPassport> passport(mail.passport);
   DiscardPassport(*passport);
@@ -258,10 +261,10 @@ void Pools::BeginCancel(Server& server, CancelObserver* observer) {
   auto* cancel = new CancelConnection(*this, server, observer);
   cancels_.PushBack(*cancel);
   cancel->Begin();
+  if (stopped_) cancel->Hurry();
 }
 
 void Pools::OnCancelClosed(CancelConnection& cancel) {
-  if (stopped_) cancel->Hurry();
   cancels_.Erase(cancel);
   closed_cancels_.push_back(&cancel);
 }

@@ -102,7 +102,7 @@ class Pools final : private PoolHost {
   friend struct KeyJob;
 
   // PoolHost
-  Time now() const override { return context_.streams.ring().now(); }
+  Time now() const { return context_.streams.ring().now(); }
   PooledServer* OpenServer(PoolShard& pool) override;
   PooledServer* AdoptServer(PoolShard& pool, ServerPassport& passport) override;
   void DiscardPassport(ServerPassport& passport) override;

@@ -71,7 +71,7 @@ void Server::Serve(Waiter& waiter) {
 
 // --- what the connection says --------------------------------------------------------------------
 
-void Server::OnReceive(Slice slice) {
+void Server::OnReceive(Slice&& slice) {
   switch (state()) {
     case State::kLent:
       return user()->OnServerReceive(std::move(slice));

@@ -70,7 +70,7 @@ class Server final : public PooledServer, private StreamOwner {
   void BeginClose(CloseKind kind) override;
 
   // StreamOwner
-  void OnReceive(Slice slice) override;
+  void OnReceive(Slice&& slice) override;
   void OnEnd(int error) override;
   void OnDrained() override;
   void OnConnected(int error) override;

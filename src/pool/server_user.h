@@ -37,7 +37,7 @@ class Waiter {
 // Someone a server is lent to.
 class ServerUser {
  public:
-  virtual void OnServerReceive(Slice slice) = 0;
+  virtual void OnServerReceive(Slice&& slice) = 0;
   // The connection has ended while lent (0 = orderly, else an errno). The server is gone for the
   // user when this returns; the pool closes it.
   virtual void OnServerEnd(int error) = 0;

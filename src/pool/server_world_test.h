@@ -143,7 +143,7 @@ class PoolClient final : public Waiter, public ServerUser {
  public:
   void OnServer(Server& its_server) override { server = &its_server; }
   void OnRefused(const PgError& error) override { refusal = error; }
-  void OnServerReceive(Slice slice) override { received += AsText(slice.bytes()); }
+  void OnServerReceive(Slice&& slice) override { received += AsText(slice.bytes()); }
   void OnServerEnd(int) override {
     server = nullptr;
     ended = true;

@@ -225,7 +225,7 @@ uint32_t PoolShard::ChooseVictim() const {
 }
 
 void PoolShard::SeekConnections(uint32_t needed) {
-  const Time now = context_.host.now();
+  const Time now = context_.now;
   if (now < retry_at_) return;  // the timer brings us back
   for (; needed > 0 && connecting() < settings_.storage.connecting_max; --needed) {
     if (!TryReserve()) return;
@@ -274,7 +274,7 @@ bool PoolShard::TryReserve() {
     case Board::Reservation::kStorageFull:
       if (!retry_timer_.scheduled()) {
         context_.host.WantPlace(board_);
-        context_.timers.Schedule(retry_timer_, context_.host.now() + kAskAgain);
+        context_.timers.Schedule(retry_timer_, context_.now + kAskAgain);
       }
       return false;
   }

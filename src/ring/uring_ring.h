@@ -65,7 +65,6 @@ class UringRing final : public Ring {
   // Any thread and signal handlers: ends the sleep as Wake() does.
   void WakeFromOutside();
 
-  Time now() const override { return now_; }
   Duration cpu_time() const override;
   Buffers& buffers() override { return buffers_; }
   uint32_t index() const override { return options_.index; }
@@ -148,12 +147,12 @@ class UringRing final : public Ring {
   CompletionQueue completion_;
   unsigned enter_fd_ = 0;
   unsigned enter_flags_ = 0;
-  Time now_{};
   io_uring_buf_ring* buffer_ring_ = nullptr;
   uint16_t buffer_tail_ = 0;
   uint32_t published_ = 0;
   uint32_t published_target_ = 0;
   uint32_t in_flight_ = 0;
+  uint32_t small_sends_ = 0;  // begun since the last enter
   bool started_ = false;
   Counters counters_;
   std::span<const int> siblings_;

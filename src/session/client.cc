@@ -67,8 +67,12 @@ void Client::BeginConsole(ConsoleRole role, std::string_view name) {
 
 // --- bytes and ends ---
 
-void Client::OnReceive(Slice slice) {
+void Client::OnReceive(Slice&& slice) {
   if (peer_done_) return;  // it has said goodbye
+  if (state_ == State::kIdle && inbox_.empty() && !stream_.clogged() &&
+      requests_.IsWholeQuery(slice.bytes(), clients_.request_limits())) [[likely]] {
+    return PassWholeQuery(std::move(slice));
+  }
   inbox_.Push(std::move(slice));
   switch (state_) {
     case State::kLogin:

@@ -85,7 +85,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   enum class Farewell : uint8_t { kFlush, kDrop };
 
   // StreamOwner
-  void OnReceive(Slice slice) override;
+  void OnReceive(Slice&& slice) override;
   void OnEnd(int error) override;
   void OnDrained() override;
   void OnConnected(int error) override;
@@ -95,7 +95,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   void OnServer(Server& server) override;
   void OnRefused(const PgError& error) override;
   // ServerUser
-  void OnServerReceive(Slice slice) override;
+  void OnServerReceive(Slice&& slice) override;
   void OnServerEnd(int error) override;
   void OnServerDrained() override;
 
@@ -105,6 +105,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   void DropLogin();
 
   // relay.cc
+  void PassWholeQuery(Slice&& slice);
   void PumpRequests();
   bool ActOnRequest(const RequestStep& step);
   void RefuseRequest(Request refusal);
@@ -113,6 +114,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   void BeginWait();
   void Link(Server& server);
   void PumpReplies();
+  void RepliesPassed();
   bool ActOnReplies(ReplyStep::Event event);
   bool ActOnInjectedError(Request failed, PgError error);
   void OnQuery();

@@ -72,7 +72,8 @@ uint64_t Clients::NextId() {
   return (z ^ (z >> 31)) >> 1;
 }
 
-void Clients::EndOfTurn() {
+void Clients::FreeBuried() {
+  buried_ = false;
   delivered_.clear();
   closed_logins_.clear();
   closed_consoles_.clear();
@@ -87,9 +88,14 @@ void Clients::Bury(Client& client) {
     client.account_->counters.bytes_sent += client.stream().bytes_sent();
   }
   closed_.push_back(&client);
+  buried_ = true;
 }
-void Clients::Bury(std::unique_ptr<Login> login) { closed_logins_.push_back(std::move(login)); }
+void Clients::Bury(std::unique_ptr<Login> login) {
+  closed_logins_.push_back(std::move(login));
+  buried_ = true;
+}
 void Clients::Bury(std::unique_ptr<ConsoleSession> console) {
+  buried_ = true;
   closed_consoles_.push_back(std::move(console));
 }
 
@@ -259,6 +265,7 @@ void Clients::OnCancelDelivered(Cancel& cancel) {
   TRIREME_ASSERT(found != cancels_.end());
   std::unique_ptr<CancelMail> mail = std::move(cancel.mail);
   delivered_.push_back(std::move(*found));  // we may be inside its call
+  buried_ = true;
   cancels_.erase(found);
   Finish(std::move(mail));
 }

@@ -100,7 +100,10 @@ class Clients {
 
   void OnAccept(Client::Arrival arrival);
   void OnMail(std::unique_ptr<CancelMail> mail);
-  void EndOfTurn();
+  void EndOfTurn() {
+    if (buried_) [[unlikely]]
+      FreeBuried();
+  }
 
   // Ends clients as they come between transactions; new ones are refused.
   void Drain();
@@ -108,7 +111,7 @@ class Clients {
   void EndAll();
 
   // Something waits for EndOfTurn(): do not sleep.
-  bool has_work() const { return !closed_.empty() || !closed_logins_.empty(); }
+  bool has_work() const { return buried_; }
 
   uint32_t count() const { return clients_.count(); }
   // Connections that ended (or were turned away) since the last call, for the placement of new
@@ -169,6 +172,7 @@ class Clients {
   void OnKeysDerived(KeyJob& job);
   uint64_t NextId();
   void OnPeriod();
+  void FreeBuried();
 
   const ClientsContext context_;
   const Requests::Limits request_limits_;
@@ -186,6 +190,7 @@ class Clients {
   uint32_t jobs_ = 0;
   uint32_t freed_ = 0;
   bool draining_ = false;
+  bool buried_ = false;  // something waits for EndOfTurn()
 };
 
 }  // namespace trireme

@@ -310,7 +310,7 @@ void Login::OnServer(Server& server) {
 }
 
 void Login::OnRefused(const PgError& error) { Fail(error); }
-void Login::OnServerReceive(Slice) {}
+void Login::OnServerReceive(Slice&&) {}
 void Login::OnServerEnd(int) {}
 
 // In the server's spelling, before the client is told or any server is: what is wished and what a

@@ -64,7 +64,7 @@ class Login final : private Waiter, private ServerUser {
   // Waiter, ServerUser: for the first client of a pool
   void OnServer(Server& server) override;
   void OnRefused(const PgError& error) override;
-  void OnServerReceive(Slice slice) override;
+  void OnServerReceive(Slice&& slice) override;
   void OnServerEnd(int error) override;
   void OnServerDrained() override {}
 

@@ -72,6 +72,23 @@ bool Client::pinned() const { return account_->mode == PoolMode::kSession; }
 
 // --- requests ---
 
+// PumpRequests for the commonest case: a client without a server sends one Query, whole, and
+// nothing else. With an idle server at hand it does not even enter the inbox.
+void Client::PassWholeQuery(Slice&& slice) {
+  pumping_ = true;
+  BeginWait();
+  pumping_ = false;
+  if (state_ == State::kLinked && !server_->stream().clogged()) [[likely]] {
+    requests_.OnWholeQuery(server_->replies());
+    server_->stream().Send(std::move(slice));
+    return;
+  }
+  inbox_.Push(std::move(slice));
+  if (state_ == State::kLinked) return PumpRequests();
+  if (clients_.streams().buffers().scarce()) inbox_.MoveToHeap(clients_.streams().buffers());
+  UpdateReceiving();
+}
+
 void Client::PumpRequests() {
   if (pumping_ || state_ == State::kWaiting) return;
   pumping_ = true;
@@ -204,7 +221,13 @@ void Client::Link(Server& server) {
 
 // --- replies ---
 
-void Client::OnServerReceive(Slice slice) {
+void Client::OnServerReceive(Slice&& slice) {
+  if (server_->inbox().empty() && account_->mode != PoolMode::kStatement &&
+      server_->replies().TakeWholeAnswer(slice.bytes())) [[likely]] {
+    stream_.Send(std::move(slice));
+    OnReady();
+    return RepliesPassed();
+  }
   server_->inbox().Push(std::move(slice));
   PumpReplies();
 }
@@ -244,7 +267,11 @@ void Client::PumpReplies() {
     if (!ActOnReplies(step.event)) return;
     if (inbox.empty()) break;
   }
-  if (state_ != State::kLinked) return;
+  if (state_ == State::kLinked) RepliesPassed();
+}
+
+// What has come was passed on: is the server's stay over, and who waited for that?
+void Client::RepliesPassed() {
   if (stream_.clogged() && !server_->stream().receive_paused()) server_->stream().PauseReceive();
   ReturnIfFree();
   // Some waited for replies to be given, or for the next server.

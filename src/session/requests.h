@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "wire/framer.h"
+#include "wire/messages.h"
 #include "wire/replies.h"
 
 namespace trireme {
@@ -61,6 +62,20 @@ class Requests {
     RequestCounts& counts;
   };
   RequestStep Next(Bytes bytes, const Context& context);
+
+  // The shortcut for the commonest message: `bytes` are one whole Query, and Next() would forward
+  // just that.
+  bool IsWholeQuery(Bytes bytes, const Limits& limits) const {
+    if (body_left_ > 0 || passing_over_ || bytes.size() < kHeadBytes) return false;
+    const MessageHead head = ReadHead(bytes.data());
+    return head.type == frontend::kQuery && head.total_size() == bytes.size() &&
+           head.valid(limits.message_bytes_max);
+  }
+  // … and the caller forwards it.
+  void OnWholeQuery(Replies& replies) {
+    unnamed_ready_ = false;
+    replies.Expect(Request::kQuery, Disposition::kForward);
+  }
 
   // The message at the front was refused or cancelled. A Query or FunctionCall is dropped; in the
   // extended protocol everything up to the next Sync is, as PostgreSQL does after an error, and

@@ -232,6 +232,36 @@ TEST(Requests, AQueryDestroysTheUnnamedStatement) {
   EXPECT_EQ(walk.events, "U");
 }
 
+TEST(Requests, KnowsAQueryThatIsWholeAndAlone) {
+  const Requests::Limits limits{.message_bytes_max = 100, .expected_replies_max = 10};
+  const std::string too_long = Message('Q', std::string(101, 'x'));
+  for (const auto& [bytes, whole] :
+       std::vector<std::pair<std::string, bool>>{{kQuery, true},
+                                                 {Message('Q', std::string(100, 'x')), true},
+                                                 {"", false},
+                                                 {kQuery.substr(0, 4), false},
+                                                 {kQuery.substr(0, kQuery.size() - 1), false},
+                                                 {kQuery + "Q", false},
+                                                 {kQuery + kQuery, false},
+                                                 {too_long, false},
+                                                 {Raw("Q\0\0\0\3"), false},
+                                                 {kSync, false},
+                                                 {kTerminate, false},
+                                                 {kFunctionCall, false}}) {
+    EXPECT_EQ(Requests().IsWholeQuery(AsBytes(bytes), limits), whole) << bytes;
+  }
+}
+
+TEST(Requests, SeesNoWholeQueryWithinAMessageOrWhatIsPassedOver) {
+  const Requests::Limits limits{.message_bytes_max = 1000, .expected_replies_max = 10};
+  Walk within(Walk::Server::kLent);
+  within.Feed(kCopyData.substr(0, kCopyData.size() - 2));
+  EXPECT_FALSE(within.requests.IsWholeQuery(AsBytes(kQuery), limits));
+  Requests passing_over;
+  passing_over.PassOver(ReadHead(AsBytes(kParseNamed).data()));
+  EXPECT_FALSE(passing_over.IsWholeQuery(AsBytes(kQuery), limits));
+}
+
 TEST(Requests, ACancelledQueryIsDroppedAlone) {
   Walk walk(Server::kNone);
   EXPECT_FALSE(walk.Feed(kQuery + kQuery));

@@ -79,7 +79,8 @@ Shard::~Shard() = default;
 
 void Shard::Turn(Time latest) {
   mailer_.Receive([this](const Mail& mail) { OnMail(mail); });
-  MakeOwnReports();
+  if (!own_reports_.empty()) [[unlikely]]
+    MakeOwnReports();
   context_.crew.Drain(core_);
   timers_.Advance(context_.ring.now());
   pools_.EndOfTurn();

@@ -13,6 +13,12 @@ namespace {
 constexpr uint32_t kParameterBytesMax = 4096;
 constexpr uint32_t kReplyLengthMax = 0x7fffffff;
 
+// A ReadyForQuery of another size would be judged by a byte that is not its own.
+bool ValidHead(const MessageHead& head) {
+  if (!head.valid(kReplyLengthMax)) return false;
+  return head.type != backend::kReadyForQuery || head.body_size() == 1;
+}
+
 // How much of a message must be contiguous before it can be judged.
 uint32_t BytesToJudge(const MessageHead& head, bool ours) {
   switch (head.type) {
@@ -115,7 +121,7 @@ ReplyStep Replies::Next(Bytes bytes) {
       break;
     }
     const MessageHead head = ReadHead(bytes.data() + at);
-    if (!head.valid(kReplyLengthMax)) {
+    if (!ValidHead(head)) {
       step.event = Event::kBroken;
       break;
     }
@@ -147,6 +153,34 @@ ReplyStep Replies::Next(Bytes bytes) {
   }
   step.size = at;
   return step;
+}
+
+bool Replies::TakeWholeAnswer(Bytes bytes) {
+  constexpr uint32_t kReadySize = kHeadBytes + 1;
+  if (!owed_.only({Request::kQuery, Disposition::kForward}) || body_left_ > 0 || in_copy_) {
+    return false;
+  }
+  // Its end first: the rows of a long answer are not walked over twice.
+  if (bytes.size() < kReadySize) return false;
+  const uint32_t end = static_cast<uint32_t>(bytes.size()) - kReadySize;
+  const MessageHead ready = ReadHead(bytes.data() + end);
+  if (ready.type != backend::kReadyForQuery || ready.total_size() != kReadySize) return false;
+  uint32_t at = 0;
+  while (at < end) {
+    const MessageHead head = ReadHead(bytes.data() + at);
+    if (kPassing[static_cast<uint8_t>(head.type)] == 0 || !head.valid(kReplyLengthMax))
+      return false;
+    if (head.total_size() > end - at) return false;
+    at += head.total_size();
+  }
+  const char status = static_cast<char>(bytes[end + kHeadBytes]);
+  if (status != 'I' && status != 'T' && status != 'E') return false;
+  owed_.Clear();
+  status_ = static_cast<TransactionStatus>(status);
+  error_forwarded_ = false;
+  ++counts_.queries;
+  if (status_ == TransactionStatus::kIdle) ++counts_.transactions;
+  return true;
 }
 
 // The hot loop: heads of rows and of a simple query's messages, up to the first that means

@@ -52,6 +52,11 @@ class Replies {
   // message that causes an event. Call again until nothing is left or kNeedMore.
   ReplyStep Next(Bytes bytes);
 
+  // The shortcut for the commonest answer: one forwarded Query is owed and `bytes` are all of its
+  // answer, nothing else. True: they are the client's, and Next() would have said kReady at their
+  // end. False: nothing has changed.
+  bool TakeWholeAnswer(Bytes bytes);
+
   // kFake: which request is it, and: it was answered.
   Request fake() const { return owed_.front().request; }
   void FakeSent();

@@ -291,6 +291,85 @@ TEST(Replies, SaysWhichInjectedRequestFailed) {
   EXPECT_EQ(step.failed, kDescribe);
 }
 
+TEST(Replies, RefusesAReadyForQueryOfAnotherSize) {
+  for (const std::string_view body : {"", "Ixyz"}) {
+    Replies replies;
+    ExpectAll(replies, {kQuery, kQuery});
+    const std::string bytes = Message('C', "SELECT 1") + Message('Z', body) + Ready();
+    EXPECT_EQ(Feed(replies, bytes, 1000).events, "B") << body;
+    EXPECT_FALSE(replies.clean()) << body;
+  }
+}
+
+// The shortcut takes an answer exactly when it is whole and plain, and leaves what Next() would
+// leave.
+TEST(Replies, TakesAWholeAnswerAtOnceOrLeavesItToNext) {
+  const std::string row = Message('T', "columns") + Message('D', "values");
+  const std::string done = Message('C', "SELECT 1");
+  struct Case {
+    std::vector<Request> owed;
+    std::string bytes;
+    bool taken;
+  };
+  const std::vector<Case> cases = {
+      {{kQuery}, row + done + Ready(), true},
+      {{kQuery}, row + done + row + done + Ready('T'), true},
+      {{kQuery}, done + Ready('E'), true},
+      {{kQuery}, Message('I') + Ready(), true},
+      {{kQuery}, Message('N', "notice") + Message('A', "channel") + done + Ready(), true},
+      {{kQuery}, Message('H', "text") + Message('d', "1") + Message('c') + done + Ready(), true},
+      {{kQuery}, Message('E', "error") + Ready(), false},
+      {{kQuery}, Message('S', std::string("TimeZone\0UTC\0", 13)) + done + Ready(), false},
+      {{kQuery}, Message('G', "in"), false},
+      {{kQuery}, row + done, false},
+      {{kQuery}, row + done + Ready() + Message('N', "late"), false},
+      {{kQuery}, row + done + Ready('?'), false},
+      {{kQuery}, Message('D', "a body that ends as" + Ready()), false},
+      {{kQuery}, "Z", false},
+      {{kQuery}, "", false},
+      {{kQuery, kQuery}, done + Ready() + done + Ready(), false},
+      {{kSync}, Ready(), false},
+      {{}, Message('N', "notice"), false},
+  };
+  for (const Case& c : cases) {
+    Replies shortcut;
+    Replies walked;
+    for (const Request request : c.owed) {
+      shortcut.Expect(request, Disposition::kForward);
+      walked.Expect(request, Disposition::kForward);
+    }
+    EXPECT_EQ(shortcut.TakeWholeAnswer(AsBytes(c.bytes)), c.taken) << c.bytes;
+    const Outcome outcome = Feed(walked, c.bytes, 1000);
+    if (c.taken) {
+      EXPECT_EQ(outcome.forwarded, c.bytes);
+      EXPECT_EQ(outcome.events, "R");
+    } else {
+      const Outcome after = Feed(shortcut, c.bytes, 1000);
+      EXPECT_EQ(after.forwarded, outcome.forwarded);
+      EXPECT_EQ(after.events, outcome.events);
+    }
+    EXPECT_EQ(shortcut.status(), walked.status()) << c.bytes;
+    EXPECT_EQ(shortcut.clean(), walked.clean()) << c.bytes;
+    EXPECT_EQ(shortcut.owed().count(), walked.owed().count()) << c.bytes;
+    EXPECT_EQ(shortcut.error_forwarded(), walked.error_forwarded()) << c.bytes;
+    const Replies::Counts ours = shortcut.TakeCounts();
+    const Replies::Counts theirs = walked.TakeCounts();
+    EXPECT_EQ(ours.queries, theirs.queries) << c.bytes;
+    EXPECT_EQ(ours.transactions, theirs.transactions) << c.bytes;
+  }
+}
+
+TEST(Replies, TakesNoAnswerThatIsOursOrBeginsInAMessage) {
+  const std::string answer = Message('C', "SET") + Ready();
+  Replies injected;
+  injected.Expect(kQuery, Disposition::kSkip);
+  EXPECT_FALSE(injected.TakeWholeAnswer(AsBytes(answer)));
+  Replies mid_message;
+  mid_message.Expect(kQuery, Disposition::kForward);
+  mid_message.Next(AsBytes(Message('D', "0123456789")).first(8));
+  EXPECT_FALSE(mid_message.TakeWholeAnswer(AsBytes(answer)));
+}
+
 TEST(ExpectedReplies, GrowsAndKeepsOrder) {
   ExpectedReplies owed;
   for (int i = 0; i < 10; ++i) owed.Push({kQuery, Disposition::kForward});
