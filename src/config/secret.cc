@@ -4,10 +4,10 @@
 // finding out why would take an hour.
 #include "config/secret.h"
 
+#include <charconv>
 #include <optional>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/numbers.h"
 
 namespace trireme {
 namespace {
@@ -23,14 +23,22 @@ bool IsMd5Hash(std::string_view digits) {
   return digits.size() == kMd5HexDigits && digits.find_first_not_of(kHex) == digits.npos;
 }
 
-// Bytes that base64 text stands for; nothing when it is not base64 with its padding.
+// Bytes that base64 text stands for; nothing when it is not exactly what encoding makes of them, as
+// the login demands: no other padding, no stray bits.
 std::optional<size_t> Base64Bytes(std::string_view text) {
-  constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
   std::string bytes;
-  if (text.size() % 4 != 0 || text.find_first_not_of(kAlphabet) != text.npos) return std::nullopt;
   if (!absl::Base64Unescape(ToAbsl(text), &bytes)) return std::nullopt;
+  if (FromAbsl(absl::Base64Escape(ToAbsl(bytes))) != text) return std::nullopt;
   return bytes.size();
+}
+
+// Digits only: no sign, no blanks; 0 when it is no number from 1 to kIterationsMax.
+uint32_t ParseIterations(std::string_view text) {
+  uint32_t count = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, count);
+  const bool whole = parsed.ec == std::errc() && parsed.ptr == end;
+  return whole && count <= kIterationsMax ? count : 0;
 }
 
 // Takes `text` up to `separator` off its front; all of it when there is none.
@@ -46,8 +54,7 @@ std::string_view ScramFault(std::string_view text) {
   const std::string_view iterations = TakeUntil(text, ':');
   const std::string_view salt = TakeUntil(text, '$');
   const std::string_view stored_key = TakeUntil(text, ':');
-  uint32_t count = 0;
-  if (!absl::SimpleAtoi(ToAbsl(iterations), &count) || count < 1 || count > kIterationsMax) {
+  if (ParseIterations(iterations) == 0) {
     return "its iteration count is not a number from 1 to 10000000";
   }
   if (Base64Bytes(salt).value_or(0) == 0) return "its salt is not base64";
