@@ -7,7 +7,8 @@ usage: run_tests.py FOLDER --counts FILE [--suite NAME]... [--case PATTERN]
 One line for each test program as it ends, what its failed cases printed (all it printed, when it died between cases),
 and a sign of life from those that take long. Whole outputs are kept in FOLDER/test-logs/; the names of all failed cases
 come once more at the end. Appends "passed failed skipped" to the counts file. Cases of
-GoogleTest and unittest are counted one by one; any other program is one case. A program that dies counts as a failure
+GoogleTest and unittest are counted one by one; any other program is one case, with what follows "summary: " in its last
+line. A program that dies counts as a failure
 more than those it reported. Exit code 1 when anything failed.
 
 With --case only GoogleTest cases whose name contains PATTERN run, or all of a test program whose own name contains it.
@@ -35,6 +36,7 @@ OUTPUT_LINES_MAX = 100  # of a failed case, on the screen; all are in the log
 
 GOOGLE_CASE = re.compile(r"^\[ *(OK|FAILED|SKIPPED) *\] (\S+?),? .*\(\d+ ms\)", re.MULTILINE)
 GOOGLE_BEGIN = re.compile(r"^\[ RUN +\] (\S+)")
+SUMMARY = re.compile(r"^summary: (.+)\Z", re.MULTILINE)
 UNITTEST_END = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 
 screen = threading.Lock()
@@ -99,6 +101,9 @@ class Outcome:
             counts += ", timed out"
         elif self.exit_code < 0:
             counts += f", ended by {signal.Signals(-self.exit_code).name}"
+        summary = SUMMARY.search(self.output)
+        if summary:
+            counts += f"; {summary.group(1).strip()}"
         return f"    {'FAIL' if self.failed else 'ok  '}  {self.name:<28} {counts}  ({self.seconds:.1f} s)"
 
 
