@@ -45,8 +45,7 @@ void SimBackend::OnReceive(PeerSocket&, Bytes bytes) {
   inbox_.Push(bytes);
   Step();
   if (state_ == State::kEnded || paused_ || inbox_.size() < kUnreadBytes) return;
-  if (inbox_.Front() && state_ != State::kRunning) return;
-  if (!inbox_.Front()) return;  // a long message: it must come
+  if (state_ != State::kRunning || !inbox_.Front()) return;  // a long message must come
   paused_ = true;
   socket_->PauseReceive();
 }
@@ -70,7 +69,7 @@ void SimBackend::Step() {
   stepping_ = false;
   if (state_ == State::kEnded || state_ == State::kRunning) return;
   if (gone_) return End();
-  if (paused_ && inbox_.size() < kUnreadBytes) {
+  if (paused_) {  // all that was whole is done
     paused_ = false;
     socket_->ResumeReceive();
   }

@@ -156,7 +156,7 @@ ClientHabits ClientHabits::Drawn(Random& random) {
   habits.pipeline_max = 1 + static_cast<uint32_t>(random.Below(random.Below(4) == 0 ? 300 : 20));
   habits.rows_max = 1 + static_cast<uint32_t>(random.Below(20));
   habits.row_bytes_max = 1 + static_cast<uint32_t>(random.Below(2000));
-  habits.big_permille = maybe(50);
+  habits.big_permille = maybe(20);
   habits.error_permille = maybe(100);
   habits.sleep_permille = maybe(100);
   habits.think.max = DurationRange{10us, 5ms}.Draw(random);

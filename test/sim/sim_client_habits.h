@@ -29,8 +29,8 @@ struct ClientHabits {
   uint32_t pipeline_max = 20;   // requests of a pipeline
   uint32_t rows_max = 5;
   uint32_t row_bytes_max = 300;
-  uint32_t big_permille = 20;  // results and requests of up to big_bytes
-  uint32_t big_bytes_max = 200'000;
+  uint32_t big_permille = 5;  // results and requests of up to big_bytes
+  uint32_t big_bytes_max = 100'000;
   uint32_t error_permille = 50;  // statements that ask for an error
   uint32_t sleep_permille = 30;  // statements that take long
   DurationRange sleep{1ms, 50ms};

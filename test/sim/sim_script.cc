@@ -264,11 +264,11 @@ void ScriptWriter::Session() {
     s.name = "s" + number;
   } else if (drawn == 4) {
     s.kind = Below(3) == 0 ? Statement::kUnlisten : Statement::kListen;
-    s.name = "news" + number;
+    s.name = "news";
   } else {
     s.kind = Statement::kNotify;
     s.tag = Tag();
-    s.name = "news" + number;
+    s.name = "news";
     s.value = s.tag;
   }
   if (setup_.may_reset && Below(10) == 0) s = {.kind = Statement::kDiscardAll};

@@ -203,12 +203,16 @@ SimSession::Effect SimSession::Run(const SimStatement& statement) {
 }
 
 std::string SimSession::Digest() const {
-  std::string text;
-  for (const ParameterSet::Entry& entry : parameters_.entries()) {
-    const ReportedParameter* reported = FindReportedParameter(entry.name);
-    if (reported != nullptr && !reported->settable) continue;
-    text += (text.empty() ? "" : "|") + entry.name + "=" + entry.value;
+  if (parameters_text_.empty() || parameters_.hash() != parameters_hash_) {
+    parameters_hash_ = parameters_.hash();
+    parameters_text_.clear();
+    for (const ParameterSet::Entry& entry : parameters_.entries()) {
+      const ReportedParameter* reported = FindReportedParameter(entry.name);
+      if (reported != nullptr && !reported->settable) continue;
+      parameters_text_ += (parameters_text_.empty() ? "" : "|") + entry.name + "=" + entry.value;
+    }
   }
+  std::string text = parameters_text_;
   std::set<std::string> names;
   for (const auto& [name, prepared] : prepared_) {
     if (!name.empty()) names.insert(name);

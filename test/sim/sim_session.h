@@ -91,6 +91,8 @@ class SimSession {
   std::map<std::string, Prepared, std::less<>> prepared_;
   std::map<std::string, Portal, std::less<>> portals_;
   TransactionStatus status_ = TransactionStatus::kIdle;
+  mutable uint64_t parameters_hash_ = 0;  // those that the text below is made of
+  mutable std::string parameters_text_;
   std::optional<Undo> undo_;  // a transaction, implicit or explicit, is open
 };
 

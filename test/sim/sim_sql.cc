@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 
 #include "wire/command.h"
 #include "wire/parameters.h"
@@ -314,17 +315,16 @@ uint64_t Digest64(uint64_t digest, std::string_view bytes) {
   return digest;
 }
 
+// Eight characters from each step of a generator that begins with tag and row.
 std::string Payload(std::string_view tag, uint32_t row, uint32_t size) {
-  static constexpr char kDigits[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   std::string payload(size, ' ');
   uint64_t state = Digest64(kDigestStart, tag) + row * 0x9e3779b97f4a7c15u;
-  for (uint32_t at = 0; at < size; ++at) {
-    if (at % 8 == 0) {
-      state = (state ^ (state >> 29)) * 0xbf58476d1ce4e5b9u;
-      state ^= state >> 32;
-    }
-    payload[at] = kDigits[(state >> (at % 8 * 6)) & 63];
+  for (uint32_t at = 0; at < size; at += 8) {
+    state = (state ^ (state >> 29)) * 0xbf58476d1ce4e5b9u;
+    state ^= state >> 32;
+    // Sixteen letters from 'a' on.
+    const uint64_t letters = (state & 0x0f0f0f0f0f0f0f0fu) + 0x6161616161616161u;
+    std::memcpy(payload.data() + at, &letters, std::min<uint32_t>(8, size - at));
   }
   return payload;
 }
