@@ -9,6 +9,7 @@
 // events at the same places; what is forwarded is whole messages in order, and exactly those of
 // them that a server answers are expected from it; nothing is forwarded without a server; steps
 // never take more than was given; more is asked for only when it is missing, and not without bound.
+// The shortcut for whole queries changes nothing.
 #include "session/requests.h"
 
 #include <memory>
@@ -80,7 +81,9 @@ std::optional<Request> AnsweredAs(char type) {
 
 class Feeding {
  public:
-  Feeding(const Script& script, uint16_t cut) : script_(script), cut_(cut) {
+  enum class Shortcut : uint8_t { kNotTaken, kTaken };
+  Feeding(const Script& script, uint16_t cut, Shortcut shortcut)
+      : script_(script), cut_(cut), shortcut_(shortcut) {
     if (script.lent_at_first) Lend();
   }
 
@@ -115,6 +118,7 @@ class Feeding {
       if (left < std::max<size_t>(need, 1)) return true;
       const size_t size = std::max(need, cut_.Next(left));
       const Bytes piece = AsBytes(stream_).subspan(at_, size);
+      if (need == 0 && shortcut_ == Shortcut::kTaken && TakeWholeQuery(piece)) continue;
       const RequestStep step =
           requests_.Next(piece, {replies_.get(), script_.pinned, script_.limits, counts_});
       Check(step.size <= size, "a step takes no more than was given");
@@ -129,6 +133,20 @@ class Feeding {
         return false;
       }
     }
+  }
+
+  // As a client without a server does.
+  bool TakeWholeQuery(Bytes piece) {
+    if (replies_ != nullptr || !requests_.IsWholeQuery(piece, script_.limits)) return false;
+    trace_.Event("needs server", at_);
+    if (NextAnswer()) {
+      Lend();
+      requests_.OnWholeQuery(*replies_);
+      Pass(piece, true);
+    } else {
+      PassOver();
+    }
+    return true;
   }
 
   void Pass(Bytes bytes, bool forward) {
@@ -218,6 +236,7 @@ class Feeding {
 
   const Script& script_;
   Cut cut_;
+  const Shortcut shortcut_;
   Requests requests_;
   RequestCounts counts_;
   std::unique_ptr<Replies> replies_;  // of the server that is lent
@@ -234,9 +253,11 @@ class Feeding {
 void Run(Input input) {
   const uint16_t seed = input.Int16();
   const Script script = ReadScript(input);
-  const std::string whole = Feeding(script, Cut::kWhole).Run();
+  using enum Feeding::Shortcut;
+  const std::string whole = Feeding(script, Cut::kWhole, kNotTaken).Run();
+  CheckEqual(whole, Feeding(script, Cut::kWhole, kTaken).Run(), "the shortcut does not matter");
   for (const uint16_t cut : {Cut::kSingleBytes, static_cast<uint16_t>(seed | 2)}) {
-    CheckEqual(whole, Feeding(script, cut).Run(), "the cut does not matter");
+    CheckEqual(whole, Feeding(script, cut, kTaken).Run(), "the cut does not matter");
   }
 }
 

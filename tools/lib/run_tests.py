@@ -36,7 +36,7 @@ OUTPUT_LINES_MAX = 100  # of a failed case, on the screen; all are in the log
 
 GOOGLE_CASE = re.compile(r"^\[ *(OK|FAILED|SKIPPED) *\] (\S+?),? .*\(\d+ ms\)", re.MULTILINE)
 GOOGLE_BEGIN = re.compile(r"^\[ RUN +\] (\S+)")
-SUMMARY = re.compile(r"^summary: (.+)\Z", re.MULTILINE)
+SUMMARY = re.compile(r"^summary: (.+)\n\Z", re.MULTILINE)
 UNITTEST_END = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 
 screen = threading.Lock()
