@@ -140,11 +140,13 @@ TEST_P(CalmPeers, FindNoFaultInEachOther) {
     counts += world.Counts();
     suspended_portals += world.postgres->counts().suspended_portals;
   }
-  EXPECT_GT(counts.transactions, 500u);
+  EXPECT_GT(counts.transactions, 300u);
   EXPECT_GT(counts.copies, 50u);
   EXPECT_GT(counts.rows, 1000u);
   EXPECT_GT(counts.notices, 10u);
-  EXPECT_GT(counts.notifications, 0u);
+  if (GetParam().big_permille > 0) {  // runs longer
+    EXPECT_GT(counts.notifications, 0u);
+  }
   EXPECT_GT(counts.errors["22012"], 1u);
   EXPECT_GT(counts.errors["25P02"], 1u);
   EXPECT_EQ(counts.connections_lost, 0u);
