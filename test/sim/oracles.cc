@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "test/sim/oracles.h"
+
+#include <algorithm>
+
+namespace trireme::sim {
+namespace {
+
+std::string_view ClientOf(std::string_view tag) { return tag.substr(0, tag.find('.')); }
+
+std::string NameOf(const SimBackend& backend) {
+  return "server " + std::to_string(backend.process_id());
+}
+
+}  // namespace
+
+Oracles::Oracles(const WorldPlan& plan, SimKernel& kernel, OnBroken on_broken)
+    : plan_(plan), kernel_(kernel), on_broken_(std::move(on_broken)) {}
+
+void Oracles::Watch(std::string name, const SimPostgres& postgres) {
+  clusters_.push_back({.name = std::move(name), .postgres = &postgres});
+}
+
+void Oracles::Broken(std::string_view promise, const std::string& what) {
+  on_broken_(std::string(promise) + ": " + what);
+}
+
+void Oracles::OnViolation(const Violation& violation) {
+  Broken(Name(violation.rule), violation.text);
+}
+
+// --- servers -------------------------------------------------------------------------------------
+
+uint64_t Oracles::PoolCap(size_t cluster_index, const SimBackend& backend) const {
+  uint64_t cap = 0;
+  for (const RouteConfig& route : plan_.config.routes) {
+    if (route.storage_index != cluster_index) continue;
+    const std::string& database =
+        route.storage_database.empty() ? route.database : route.storage_database;
+    if (database != backend.database()) continue;
+    if (!route.storage_user.empty() && route.storage_user != backend.user()) continue;
+    cap += route.pool.size;
+  }
+  return cap;
+}
+
+void Oracles::OnLogin(const SimBackend& backend) {
+  if (kernel_.has_story()) kernel_.Tell(NameOf(backend) + " is logged in: " + backend.Text());
+  for (size_t i = 0; i < clusters_.size(); ++i) {
+    const auto backends = clusters_[i].postgres->backends();
+    if (std::find(backends.begin(), backends.end(), &backend) == backends.end()) continue;
+    const auto count = static_cast<uint64_t>(
+        std::count_if(backends.begin(), backends.end(), [&](const SimBackend* other) {
+          return other->connected() && other->logged_in() && other->user() == backend.user() &&
+                 other->database() == backend.database();
+        }));
+    if (count <= PoolCap(i, backend)) continue;
+    Broken("cap", clusters_[i].name + " has " + std::to_string(count) + " servers of " +
+                      backend.user() + " in " + backend.database() + ", the pools allow " +
+                      std::to_string(PoolCap(i, backend)));
+  }
+}
+
+void Oracles::OnQuery(const SimBackend& backend, std::string_view tag) {
+  const std::string_view client = ClientOf(tag);
+  Stay& stay = stays_[&backend];
+  if (stay.client != client) {
+    if (stay.in_transaction) {
+      Broken("lent twice", NameOf(backend) + " runs " + std::string(tag) +
+                               " within the transaction of " + stay.tag);
+    }
+    hand_overs_ += stay.client.empty() ? 0 : 1;
+    stay.client = client;
+  }
+  stay.tag = tag;
+  if (kernel_.has_story()) kernel_.Tell(NameOf(backend) + " runs " + std::string(tag));
+}
+
+void Oracles::OnTransaction(const SimBackend& backend, TransactionStatus status) {
+  stays_[&backend].in_transaction = status != TransactionStatus::kIdle;
+}
+
+void Oracles::OnCancel(const Cancel& cancel) {
+  if (!kernel_.has_story()) return;
+  if (cancel.backend == nullptr) return kernel_.Tell("a cancel request has no server");
+  kernel_.Tell(NameOf(*cancel.backend) + " is told to cancel " +
+               (cancel.running ? std::string(cancel.tag) : "nothing"));
+}
+
+void Oracles::OnEnd(const SimBackend& backend) {
+  stays_.erase(&backend);
+  if (kernel_.has_story()) kernel_.Tell(NameOf(backend) + " ends");
+}
+
+// --- caps ----------------------------------------------------------------------------------------
+
+void Oracles::CheckCaps() {
+  for (size_t i = 0; i < clusters_.size(); ++i) {
+    const uint32_t cap = plan_.config.storages[i].connections_max;
+    const uint32_t seen = clusters_[i].postgres->connections_seen_max();
+    if (cap == 0 || seen <= cap) continue;
+    Broken("cap", clusters_[i].name + " has seen " + std::to_string(seen) +
+                      " connections, its connections_max is " + std::to_string(cap));
+  }
+  directory_->ForEach([this](Board& board) {
+    const Quota& size = board.size();
+    if (size.cap() != 0 && size.open() > size.cap()) {
+      Broken("cap", "pool " + board.key() + " holds " + std::to_string(size.open()) +
+                        " places of " + std::to_string(size.cap()));
+    }
+    const Quota* storage = board.storage_quota();
+    if (storage != nullptr && storage->cap() != 0 && storage->open() > storage->cap()) {
+      Broken("cap", "the storage of pool " + board.key() + " holds " +
+                        std::to_string(storage->open()) + " places of " +
+                        std::to_string(storage->cap()));
+    }
+  });
+}
+
+// --- rest ----------------------------------------------------------------------------------------
+
+void Oracles::CheckRest(uint32_t core, const Shard::Resources& left) {
+  const auto want_none = [this, core](uint64_t count, std::string_view what) {
+    if (count == 0) return;
+    Broken("rest", "core " + std::to_string(core) + " ends with " + std::to_string(count) + " " +
+                       std::string(what));
+  };
+  want_none(left.clients, "clients");
+  want_none(left.servers, "servers");
+  want_none(left.buffers_in_use, "buffers in use");
+  want_none(left.ops_in_flight, "operations in flight");
+  want_none(left.streams, "streams");
+}
+
+void Oracles::CheckNothingLeft() {
+  if (const uint32_t count = kernel_.descriptors().open_count(); count > 0) {
+    Broken("rest", std::to_string(count) + " descriptors are left open");
+  }
+  directory_->ForEach([this](Board& board) {
+    const auto want_none = [this, &board](uint64_t count, std::string_view what) {
+      if (count == 0) return;
+      Broken("rest", "pool " + board.key() + " ends with " + std::to_string(count) + " " +
+                         std::string(what));
+    };
+    want_none(board.size().open(), "places held");
+    want_none(board.storage_quota() != nullptr ? board.storage_quota()->open() : 0,
+              "places of its storage held");
+    want_none(board.alive(), "servers alive");
+    for (uint32_t core = 0; core < board.core_count(); ++core) {
+      want_none(board.line(core).idle.load(), "idle servers on a core");
+      want_none(board.line(core).waiting.load(), "waiters on a core");
+      want_none(board.line(core).wanted.load(), "servers wanted by a core");
+    }
+  });
+}
+
+}  // namespace trireme::sim

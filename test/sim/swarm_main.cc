@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// Runs simulated worlds from the command line; tools/sim builds and calls it.
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "test/sim/swarm.h"
+
+namespace trireme::sim {
+namespace {
+
+constexpr char kHelp[] =
+    "usage: sim [--seeds N] [--from S] [--minutes M] [--jobs J] [--repeat-every K]\n"
+    "       sim --seed S [--story]\n"
+    "\n"
+    "Runs simulated worlds, one for each seed, until N seeds have run, M minutes are over, or one\n"
+    "is bad: then it prints what was broken, the story of that world, and exits with 1.\n"
+    "\n"
+    "  --seeds N         how many (1000000)\n"
+    "  --from S          the first seed (1)\n"
+    "  --minutes M       no new seed after so many minutes (10)\n"
+    "  --jobs J          worlds at once, each in its own process (2)\n"
+    "  --repeat-every K  each K-th seed runs twice, and must repeat itself (10; 0 = none)\n"
+    "  --seed S          this one only: prints its plan, its counts and the hash of its trace,\n"
+    "                    which is the same in every run of the same program\n"
+    "  --story           with --seed: tells the story also when all is well\n"
+    "  --mutation NAME   with a bug planted; --mutations lists them, and tries them all\n";
+
+struct Arguments {
+  Swarm::Options swarm{.seeds = 1'000'000,
+                       .time = std::chrono::minutes(10),
+                       .at_once = 2,
+                       .repeat_every = 10,
+                       .progress = true};
+  std::optional<uint64_t> seed;
+  bool story = false;
+};
+
+std::optional<Arguments> Parse(int count, char** words) {
+  Arguments arguments;
+  for (int i = 1; i < count; ++i) {
+    const std::string_view word = words[i];
+    if (word == "--story") {
+      arguments.story = true;
+      continue;
+    }
+    if (i + 1 == count) {
+      std::fprintf(stderr, "sim: %s is unknown or lacks its value; see --help\n", words[i]);
+      return std::nullopt;
+    }
+    const std::string_view text = words[++i];
+    if (word == "--mutation") {
+      arguments.swarm.mutation = text;
+      continue;
+    }
+    uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size()) {
+      std::fprintf(stderr, "sim: %s wants a number, not \"%s\"\n", words[i - 1], words[i]);
+      return std::nullopt;
+    }
+    if (word == "--seeds") {
+      arguments.swarm.seeds = number;
+    } else if (word == "--from") {
+      arguments.swarm.first_seed = number;
+    } else if (word == "--minutes") {
+      arguments.swarm.time = std::chrono::minutes(number);
+    } else if (word == "--jobs" && number > 0 && number < 1000) {
+      arguments.swarm.at_once = static_cast<uint32_t>(number);
+    } else if (word == "--repeat-every") {
+      arguments.swarm.repeat_every = static_cast<uint32_t>(number);
+    } else if (word == "--seed") {
+      arguments.seed = number;
+    } else {
+      std::fprintf(stderr, "sim: unknown option %s; see --help\n", words[i - 1]);
+      return std::nullopt;
+    }
+  }
+  return arguments;
+}
+
+void PrintBad(const SeedResult& bad) {
+  std::printf("%s\nBAD SEED %llu: %s\nreplay: tools/sim --seed %llu --story\n", bad.output.c_str(),
+              static_cast<unsigned long long>(bad.seed), bad.what.c_str(),
+              static_cast<unsigned long long>(bad.seed));
+}
+
+int RunOne(const Arguments& arguments) {
+  using enum SeedOptions::Telling;
+  const SeedResult result = RunSeed(*arguments.seed, {.telling = arguments.story ? kAlways : kWhenBad,
+                                                      .mutation = arguments.swarm.mutation});
+  if (!result.good) {
+    PrintBad(result);
+    return 1;
+  }
+  std::printf("%s\n%strace hash %016llx\n", WorldPlan::Draw(result.seed).Text().c_str(),
+              Text(result.counts).c_str(), static_cast<unsigned long long>(result.trace_hash));
+  return 0;
+}
+
+int RunMany(const Arguments& arguments) {
+  const Swarm::Result result = Swarm::Run(arguments.swarm);
+  std::printf("%llu seeds from %llu, %llu of them twice\n%s",
+              static_cast<unsigned long long>(result.seeds_run),
+              static_cast<unsigned long long>(arguments.swarm.first_seed),
+              static_cast<unsigned long long>(result.repeated), Text(result.counts).c_str());
+  if (!result.bad) return 0;
+  PrintBad(*result.bad);
+  return 1;
+}
+
+}  // namespace
+}  // namespace trireme::sim
+
+int main(int count, char** words) {
+  using namespace trireme::sim;
+  for (int i = 1; i < count; ++i) {
+    if (std::strcmp(words[i], "--help") != 0) continue;
+    std::fputs(kHelp, stdout);
+    return 0;
+  }
+  const auto arguments = Parse(count, words);
+  if (!arguments) return 2;
+  return arguments->seed ? RunOne(*arguments) : RunMany(*arguments);
+}
