@@ -82,7 +82,7 @@ TEST(SpscQueue, TwoThreadsLoseNothingAndTearNothing) {
 
 // The smallest queue makes every push and pop look at the other side.
 TEST(SpscQueue, TwoThreadsWithOneCell) {
-  constexpr int kValues = 20'000;
+  constexpr int kValues = 2'000;
   SpscQueue<int> queue(1);
   std::thread producer([&] {
     for (int i = 0; i < kValues; ++i) {

@@ -117,8 +117,9 @@ class Ring {
   virtual void Wake(uint32_t ring_index) = 0;
 
   // Submits what was begun and calls the handlers of what has completed. Waits until there is a
-  // completion, a wake, or `deadline`; Time{} does not wait, kNever waits without limit. Returns
-  // the number of completions handled (wakes included).
+  // completion, a wake, or `deadline`; Time{} does not wait, kNever waits without limit. When
+  // nothing but sends completes it may wait a millisecond for more. Returns the number of
+  // completions handled (wakes included).
   virtual uint32_t SubmitAndReap(Time deadline) = 0;
 
   struct Counters {

@@ -27,10 +27,14 @@ constexpr uint64_t kUnwatched = 3;  // our own cancel or wake, when it had nothi
 constexpr uint64_t kInternalEnd = 8;
 
 // Sends of so many bytes are nearly always complete when they have been submitted: the socket takes
-// them.
+// them, and usually nothing follows from that. So a wait that begins with such sends is for one
+// completion more than there are sends, which saves the turns (and system calls) that would find
+// nothing else.
 constexpr uint32_t kSmallSendBytes = 16384;
-// … and when one is not, whatever else happens is heard of so much later at most.
-constexpr uint32_t kMinimumWaitMicroseconds = 500;
+// When one of them is not complete at once, other completions are told so much later at most …
+constexpr uint32_t kMinimumWaitMicroseconds = 200;
+// … and when nothing else happens, the sends' own are.
+constexpr Duration kSendsWait = 1ms;
 
 uint64_t Name(Op& op) { return reinterpret_cast<uint64_t>(&op); }
 
@@ -186,20 +190,18 @@ void UringRing::Enter(Time deadline) {
   io_uring_smp_store_release(submission_.tail, submission_.next);
   __kernel_timespec timeout;
   io_uring_getevents_arg argument{.sigmask = 0, .sigmask_sz = _NSIG / 8, .pad = 0, .ts = 0};
+  unsigned wait_for = wait ? 1 : 0;
+  if (wait && small_sends_ > 0 && features_.minimum_wait) {
+    wait_for += small_sends_;
+    argument.pad = kMinimumWaitMicroseconds;  // min_wait_usec in newer headers
+    deadline = std::min(deadline, now_ + kSendsWait);
+  }
+  small_sends_ = 0;
   if (wait && deadline != kNever) {
     const int64_t nanoseconds = (deadline - now_).count();
     timeout = {.tv_sec = nanoseconds / 1'000'000'000, .tv_nsec = nanoseconds % 1'000'000'000};
     argument.ts = reinterpret_cast<uint64_t>(&timeout);
   }
-  // The completions of small sends are there at once, and nothing follows from them: waiting for
-  // one completion more than those saves the turns, and the system calls, that would only find
-  // them. (`pad` is min_wait_usec in newer headers.)
-  unsigned wait_for = wait ? 1 : 0;
-  if (wait && features_.minimum_wait && small_sends_ > 0) {
-    wait_for += small_sends_;
-    argument.pad = kMinimumWaitMicroseconds;
-  }
-  small_sends_ = 0;
   // Not waiting, too: what the kernel has deferred runs only when events are asked for.
   const int result = io_uring_enter2(enter_fd_, to_submit, wait_for,
                                      enter_flags_ | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,

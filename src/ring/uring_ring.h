@@ -28,7 +28,8 @@ struct io_uring_sqe;
 
 namespace trireme {
 
-// What this kernel offers above the floor (Linux 6.1). Known, shown, and not relied on.
+// What this kernel offers above the floor (Linux 6.1): shown, and never needed. The minimum wait is
+// used.
 struct UringFeatures {
   std::string kernel;                // release, as uname says
   bool bundles = false;              // one completion for several buffers (6.10)
