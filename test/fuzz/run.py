@@ -27,6 +27,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 INPUT_BYTES_MAX = 4096
 INPUT_SECONDS_MAX = 10
 PROGRESS_SECONDS = 10
+INTERRUPTED = 72  # libFuzzer's exit code after Ctrl-C, which reaches it too
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:allocator_may_return_null=0",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -36,6 +37,7 @@ STATUS = re.compile(r"^#(\d+)\s+\S+\s+cov: (\d+) ft: (\d+) corp: (\d+)/\S+.*")
 KEPT = re.compile(r"Test unit written to (\S+)")
 
 screen = threading.Lock()
+interrupted = threading.Event()
 
 
 def show(text):
@@ -71,6 +73,8 @@ class Target:
         return command + [str(folder) for folder in folders]
 
     def run(self):
+        if interrupted.is_set():
+            return True
         start = shown = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="trireme-fuzz-") as scratch:
             process = subprocess.Popen(self.command(scratch), env={**os.environ, **OPTIONS}, stdin=subprocess.DEVNULL,
@@ -84,7 +88,7 @@ class Target:
                         show(f"    ...   {self.label:<16} {self.numbers()}, {now - start:.0f} s")
             exit_code = process.wait()
         self.seconds = time.monotonic() - start
-        return exit_code == 0
+        return exit_code in (0, INTERRUPTED)
 
     def read(self, line):
         status, kept = STATUS.match(line), KEPT.search(line)
@@ -126,17 +130,22 @@ def main():
 
     shares = max(1, arguments.jobs // len(arguments.targets))
     targets = [Target(name, number, arguments) for name in arguments.targets for number in range(shares)]
+    passed = []
     with concurrent.futures.ThreadPoolExecutor(max(1, arguments.jobs)) as pool:
-        passed = []
-        for target, outcome in zip(targets, pool.map(Target.run, targets)):
-            target.tell(outcome)
-            passed.append(outcome)
+        outcomes = pool.map(Target.run, targets)
+        try:
+            for target, outcome in zip(targets, outcomes):
+                target.tell(outcome)
+                passed.append(outcome)
+        except KeyboardInterrupt:
+            interrupted.set()
+            show("    interrupted; what was found so far is kept")
     executions = sum(target.executions for target in targets)
     if len(targets) > 1:
         show(f"{passed.count(True)} without a finding, {passed.count(False)} with one, {executions} executions")
     else:
         show("summary: " + targets[0].numbers())
-    sys.exit(0 if all(passed) else 1)
+    sys.exit(130 if interrupted.is_set() else 0 if all(passed) else 1)
 
 
 if __name__ == "__main__":

@@ -217,7 +217,25 @@ class Feeding {
   bool asked_in_the_clear_ = false;
 };
 
+// The properties would mean nothing if no login ever succeeded.
+void CheckHonestServer() {
+  using namespace std::string_view_literals;
+  const auto login = [](std::string_view final) {
+    const std::vector<Message> messages = {{'R', "\0\0\0\012SCRAM-SHA-256\0\0"sv},
+                                           {'R', "\0\0\0\013\2"sv},
+                                           {'R', final},
+                                           {'R', "\0\0\0\0"sv},
+                                           {'Z', "I"}};
+    return Feeding(MakeSettings(1), Cut::kWhole).Run(messages);
+  };
+  Check(login("\0\0\0\014v=\4"sv).find("done") != std::string::npos,
+        "a server that proves itself is believed");
+  Check(login("\0\0\0\014v=\3"sv).find("failed") != std::string::npos,
+        "one with another signature is not");
+}
+
 void Run(Input input) {
+  [[maybe_unused]] static const bool checked = (CheckHonestServer(), true);
   const uint16_t seed = input.Int16();
   const PoolSettings settings = MakeSettings(input.Byte());
   std::vector<Message> messages;
