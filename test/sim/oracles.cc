@@ -64,20 +64,27 @@ void Oracles::OnLogin(const SimBackend& backend) {
 void Oracles::OnQuery(const SimBackend& backend, std::string_view tag) {
   const std::string_view client = ClientOf(tag);
   Stay& stay = stays_[&backend];
-  if (stay.client != client) {
-    if (stay.in_transaction) {
+  if (stay.in_transaction) {
+    if (!stay.owner.empty() && stay.owner != client) {
       Broken("lent twice", NameOf(backend) + " runs " + std::string(tag) +
-                               " within the transaction of " + stay.tag);
+                               " within the transaction of " + stay.owner);
     }
-    hand_overs_ += stay.client.empty() ? 0 : 1;
-    stay.client = client;
+    stay.owner = client;
   }
-  stay.tag = tag;
+  hand_overs_ += stay.client.empty() || stay.client == client ? 0 : 1;
+  stay.client = client;
   if (kernel_.has_story()) kernel_.Tell(NameOf(backend) + " runs " + std::string(tag));
 }
 
 void Oracles::OnTransaction(const SimBackend& backend, TransactionStatus status) {
-  stays_[&backend].in_transaction = status != TransactionStatus::kIdle;
+  Stay& stay = stays_[&backend];
+  stay.in_transaction = status != TransactionStatus::kIdle;
+  if (!stay.in_transaction) stay.owner.clear();
+  if (!kernel_.has_story()) return;
+  kernel_.Tell(NameOf(backend) + (status == TransactionStatus::kIdle ? " is idle"
+                                  : status == TransactionStatus::kInTransaction
+                                      ? " is in a transaction"
+                                      : " is in a failed transaction"));
 }
 
 void Oracles::OnCancel(const Cancel& cancel) {

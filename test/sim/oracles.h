@@ -60,9 +60,9 @@ class Oracles final : public Verdict, public BackendObserver {
 
  private:
   struct Stay {  // of a client on a server
-    std::string client;  // "c17"; "" = nobody yet
-    std::string tag;
+    std::string client;  // the last one, "c17"; "" = nobody yet
     bool in_transaction = false;
+    std::string owner;  // of the transaction, once it has run a tagged statement in it
   };
   struct Cluster {
     std::string name;

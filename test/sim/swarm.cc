@@ -80,6 +80,7 @@ void OnSignal(int signal) {
 #endif
   }
   const WorldPlan plan = WorldPlan::Draw(seed);
+  if (story != nullptr) story->Tell(Time{}, "plan", plan.Text());
   World world(plan, EndBadly, story.get());
   world.Run();
   for (const auto& [name, count] : world.Counts()) {
