@@ -108,6 +108,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   void PassWholeQuery(Slice&& slice);
   void PumpRequests();
   bool ActOnRequest(const RequestStep& step);
+  void AskForReplies();
   void RefuseRequest(Request refusal);
   void SendError(const PgError& error);
   void CloseIfDone();

@@ -138,8 +138,9 @@ bool Client::ActOnRequest(const RequestStep& step) {
     case Event::kNeedsServer:
       BeginWait();
       return state_ == State::kLinked;
-    case Event::kTooMuchOwed:
-      return false;  // PumpReplies comes back
+    case Event::kTooMuchOwed:  // PumpReplies comes back
+      AskForReplies();
+      return false;
     case Event::kTerminate:
       inbox_.Clear();
       OnPeerDone();
@@ -163,6 +164,15 @@ bool Client::ActOnRequest(const RequestStep& step) {
       return false;
   }
   TRIREME_UNREACHABLE();
+}
+
+// PostgreSQL may keep what it has answered until a Sync, which is behind what we hold back.
+void Client::AskForReplies() {
+  std::string message;
+  MessageWriter writer(message);
+  writer.Begin(frontend::kFlush);
+  writer.End();
+  server_->stream().SendCopy(AsBytes(message));
 }
 
 // The message at the front of the inbox is refused.

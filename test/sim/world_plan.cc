@@ -268,6 +268,12 @@ std::string WorldPlan::Text() const {
     text += ", " + route.database + ": " + std::string(NameOf(route.pool.mode)) + " " +
             std::to_string(route.pool.size);
   }
+  const LimitsConfig& limits = config.limits;
+  text += ", buffers " + std::to_string(limits.buffers_max) + " x " +
+          std::to_string(limits.buffer_bytes) + ", backlog " +
+          std::to_string(limits.backlog_bytes_max) + ", replies " +
+          std::to_string(limits.expected_replies_max) + ", mail slots " +
+          std::to_string(limits.mail_slots);
   text += ", sharing " + std::string(NameOf(config.sharing.policy));
   for (size_t i = 0; i < kFaultCount; ++i) {
     const auto fault = static_cast<Fault>(i);
