@@ -10,7 +10,7 @@ packages=(
   # to run and try it
   postgresql-15 postgresql-client-15
   # to test and measure it
-  libgtest-dev libgmock-dev libbenchmark-dev libpq-dev clang libclang-rt-14-dev clang-format-14 python3-jsonschema
+  libgtest-dev libgmock-dev libbenchmark-dev libpq-dev clang libclang-rt-14-dev clang-format-14 python3-jsonschema spin
 )
 
 missing_packages() {
