@@ -189,13 +189,15 @@ class Run {
       while (MayBegin() && children_.size() < options_.at_once) BeginNext();
       WaitForOne();
     }
-    if (result_.bad) Retell(*result_.bad);
+    std::sort(result_.bad.begin(), result_.bad.end(),
+              [](const SeedResult& a, const SeedResult& b) { return a.seed < b.seed; });
+    if (!result_.bad.empty()) Retell(result_.bad.front());
     return std::move(result_);
   }
 
  private:
   bool MayBegin() const {
-    if (result_.bad) return false;
+    if (result_.bad.size() >= options_.bad_max) return false;
     return !again_.empty() || (next_ < options_.first_seed + options_.seeds &&
                                WallClock::now() - start_ < options_.time);
   }
@@ -229,8 +231,11 @@ class Run {
 
   void Take(SeedResult done) {
     if (!done.good) {
-      // The first of those that run at once.
-      if (!result_.bad || done.seed < result_.bad->seed) result_.bad = std::move(done);
+      if (options_.progress) {
+        std::fprintf(stderr, "bad seed %llu: %s\n", static_cast<unsigned long long>(done.seed),
+                     done.what.c_str());
+      }
+      result_.bad.push_back(std::move(done));
       return;
     }
     if (const auto before = hashes_.find(done.seed); before != hashes_.end()) {
@@ -239,7 +244,7 @@ class Run {
       done.good = false;
       done.what = "repeat: the same seed ran differently: " + std::to_string(before->second) +
                   ", then " + std::to_string(done.trace_hash);
-      result_.bad = std::move(done);
+      result_.bad.push_back(std::move(done));
       return;
     }
     ++result_.seeds_run;

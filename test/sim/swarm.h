@@ -44,13 +44,14 @@ class Swarm {
     uint32_t at_once = 1;           // processes
     uint32_t repeat_every = 0;      // each so-manieth seed runs twice, and must repeat itself
     std::string mutation;
+    uint32_t bad_max = 1;   // the swarm ends at so many bad seeds
     bool progress = false;  // a line on standard error now and then
   };
   struct Result {
     uint64_t seeds_run = 0;
     uint64_t repeated = 0;
     WorldCounts counts;
-    std::optional<SeedResult> bad;  // the first, with its story
+    std::vector<SeedResult> bad;  // the lowest seed first, and that one with its story
   };
   static Result Run(const Options& options);
 };

@@ -24,6 +24,7 @@ constexpr char kHelp[] =
     "  --from S          the first seed (1)\n"
     "  --minutes M       no new seed after so many minutes (10)\n"
     "  --jobs J          worlds at once, each in its own process (2)\n"
+    "  --bad N           go on until N seeds are bad (1); the story is that of the first\n"
     "  --repeat-every K  each K-th seed runs twice, and must repeat itself (10; 0 = none)\n"
     "  --seed S          this one only: prints its plan, its counts and the hash of its trace,\n"
     "                    which is the same in every run of the same program\n"
@@ -73,6 +74,8 @@ std::optional<Arguments> Parse(int count, char** words) {
       arguments.swarm.at_once = static_cast<uint32_t>(number);
     } else if (word == "--repeat-every") {
       arguments.swarm.repeat_every = static_cast<uint32_t>(number);
+    } else if (word == "--bad" && number > 0) {
+      arguments.swarm.bad_max = static_cast<uint32_t>(number);
     } else if (word == "--seed") {
       arguments.seed = number;
     } else {
@@ -108,8 +111,12 @@ int RunMany(const Arguments& arguments) {
               static_cast<unsigned long long>(result.seeds_run),
               static_cast<unsigned long long>(arguments.swarm.first_seed),
               static_cast<unsigned long long>(result.repeated), Text(result.counts).c_str());
-  if (!result.bad) return 0;
-  PrintBad(*result.bad);
+  if (result.bad.empty()) return 0;
+  PrintBad(result.bad.front());
+  for (size_t i = 1; i < result.bad.size(); ++i) {
+    std::printf("also bad: seed %llu: %s\n", static_cast<unsigned long long>(result.bad[i].seed),
+                result.bad[i].what.c_str());
+  }
   return 1;
 }
 
