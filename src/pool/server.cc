@@ -255,7 +255,7 @@ void Server::NextStep() {
   }
   if (std::exchange(reset_sent_, false)) ForgetUnreported();
   pools_.context_.timers.Cancel(timer_);
-  if (ended_) return pool().OnBroken(*this, CloseReason::kServerEnded);
+  if (ended_ || !replies_.clean()) return pool().OnBroken(*this, CloseReason::kServerEnded);
   pool().OnClean(*this);
 }
 

@@ -62,8 +62,11 @@ class Replies {
   void FakeSent();
 
   TransactionStatus status() const { return status_; }
-  // Nothing owed, nothing half read, no transaction: another client may have the server.
-  bool clean() const { return at_rest() && !needs_sync_ && status_ == TransactionStatus::kIdle; }
+  // Nothing owed, nothing half read, no transaction: another client may have the server. After an
+  // error out of turn (FATAL) the end of the connection belongs to whoever was told.
+  bool clean() const {
+    return at_rest() && !needs_sync_ && status_ == TransactionStatus::kIdle && !error_forwarded_;
+  }
   // Nothing owed and nothing half read (a transaction may be open).
   bool at_rest() const { return owed_.empty() && body_left_ == 0; }
   // Extended requests were sent and neither a Sync nor a Query after them: the server holds an

@@ -400,6 +400,15 @@ TEST(ExpectedReplies, KeepsWhatPipelinesOfUsualDepthNeed) {
   EXPECT_EQ(owed.heap_bytes(), 256u);
 }
 
+TEST(Replies, IsNotCleanAfterAnErrorOutOfTurn) {
+  Replies replies;
+  replies.Expect(kQuery, Disposition::kForward);
+  Feed(replies, Message('C', "SELECT") + Ready(), 100);
+  EXPECT_TRUE(replies.clean());
+  Feed(replies, Message('E', "SFATAL"), 100);
+  EXPECT_FALSE(replies.clean()) << "who was told sees the end, not the next client";
+}
+
 TEST(ExpectedReplies, GivesTheMemoryOfADeepPipelineBackOnceNothingIsOwed) {
   ExpectedReplies owed;
   for (int round = 0; round < 3; ++round) {
