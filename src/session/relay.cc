@@ -111,6 +111,9 @@ void Client::PumpRequests() {
     if (!ActOnRequest(step)) break;
   }
   pumping_ = false;
+  // What cannot go on now must not keep the buffers that the answers need.
+  Buffers& buffers = clients_.streams().buffers();
+  if (!inbox_.empty() && buffers.scarce()) inbox_.MoveToHeap(buffers);
   if (state_ == State::kLinked) ReturnIfFree();
   if (peer_done_) CloseIfDone();
   UpdateReceiving();

@@ -59,7 +59,7 @@ class Oracles final : public Verdict, public BackendObserver {
   uint64_t hand_overs() const { return hand_overs_; }  // to another client than before
 
  private:
-  struct Stay {  // of a client on a server
+  struct Stay {          // of a client on a server
     std::string client;  // the last one, "c17"; "" = nobody yet
     bool in_transaction = false;
     std::string owner;  // of the transaction, once it has run a tagged statement in it

@@ -9,9 +9,9 @@ namespace trireme::sim {
 void Story::Tell(Time time, std::string_view who, std::string_view what) {
   char head[64];
   const int64_t ns = time.time_since_epoch().count();
-  const int size = std::snprintf(head, sizeof head, "%6" PRId64 ".%06" PRId64 "  %-10.*s ",
-                                 ns / 1'000'000'000, ns / 1000 % 1'000'000,
-                                 static_cast<int>(who.size()), who.data());
+  const int size =
+      std::snprintf(head, sizeof head, "%6" PRId64 ".%06" PRId64 "  %-10.*s ", ns / 1'000'000'000,
+                    ns / 1000 % 1'000'000, static_cast<int>(who.size()), who.data());
   std::string line(head, static_cast<size_t>(size));
   line += what;
   if (line.back() != '\n') line += '\n';

@@ -73,7 +73,8 @@ void OnSignal(int signal) {
   alarm(static_cast<unsigned>(options.time_max.count()));
   std::unique_ptr<Story> story;
   if (options.telling != kNone) {
-    story = std::make_unique<Story>(Story::Options{.lines_max = 400, .at_once = options.telling == kAlways});
+    story = std::make_unique<Story>(
+        Story::Options{.lines_max = 400, .at_once = options.telling == kAlways});
     if (options.telling == kWhenBad) child_story = story.get();
 #ifdef TRIREME_SWARM_SANITIZED
     __sanitizer_set_death_callback(TellStory);
@@ -170,9 +171,8 @@ SeedResult Finish(Child& child) {
   result.good = WIFEXITED(status) && WEXITSTATUS(status) == 0 && has_hash;
   if (result.good) return result;
   if (result.what.empty()) {
-    result.what = WIFSIGNALED(status)
-                      ? "died of signal " + std::to_string(WTERMSIG(status))
-                      : "exit code " + std::to_string(WEXITSTATUS(status));
+    result.what = WIFSIGNALED(status) ? "died of signal " + std::to_string(WTERMSIG(status))
+                                      : "exit code " + std::to_string(WEXITSTATUS(status));
   }
   return result;
 }

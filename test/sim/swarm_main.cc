@@ -94,8 +94,9 @@ void PrintBad(const SeedResult& bad) {
 
 int RunOne(const Arguments& arguments) {
   using enum SeedOptions::Telling;
-  const SeedResult result = RunSeed(*arguments.seed, {.telling = arguments.story ? kAlways : kWhenBad,
-                                                      .mutation = arguments.swarm.mutation});
+  const SeedResult result = RunSeed(
+      *arguments.seed,
+      {.telling = arguments.story ? kAlways : kWhenBad, .mutation = arguments.swarm.mutation});
   if (!result.good) {
     PrintBad(result);
     return 1;

@@ -44,8 +44,8 @@ World::World(const WorldPlan& plan, Oracles::OnBroken on_broken, Story* story)
   }
   Result<SaltSecret> salts = SaltSecret::Make(secrets_);
   TRIREME_ASSERT(salts.ok());
-  shared_ = std::make_unique<FleetShared>(plan.config, plan.core_count, *salts,
-                                          DrawSecrets(secrets_));
+  shared_ =
+      std::make_unique<FleetShared>(plan.config, plan.core_count, *salts, DrawSecrets(secrets_));
   shared_->version = "simulated";
   Doorbell* doorbell = this;
   crew_ = std::make_unique<InlineCrew>(InlineCrew::Options{.shards = plan.core_count}, doorbell);
@@ -62,8 +62,8 @@ void World::StartCores() {
     Core& core = cores_[i];
     core.buffers = std::make_unique<Buffers>(
         Buffers::Options{.block_bytes = limits.buffer_bytes, .blocks_max = limits.buffers_max});
-    core.ring = std::make_unique<SimRing>(SimRing::Options{.index = i}, kernel_, fibers_,
-                                          *core.buffers);
+    core.ring =
+        std::make_unique<SimRing>(SimRing::Options{.index = i}, kernel_, fibers_, *core.buffers);
     core.sink = std::make_unique<StorySink>(story_, core.ring->clock(), i);
     core.log = std::make_unique<Logger>(
         core.sink.get(), LogStyle{.level = story_ != nullptr ? LogLevel::kDebug : LogLevel::kError,
@@ -85,9 +85,11 @@ void World::RunCore(uint32_t index) {
                .log = *core.log,
                .secrets = *core.secrets,
                .seed = plan_.seed + index});
+  core.shard = &shard;
   core.listening = shard.Listen();
   ++listening_;
   while (!shard.left()) shard.Turn();
+  core.shard = nullptr;
   core.left = shard.resources();
   core.pools = shard.pools().Totals();
   core.ring_counters = core.ring->counters();
@@ -194,7 +196,8 @@ void World::CheckLiveness() {
   const Time latest = since + plan_.patience;
   while (!nobody_waits_since()) {
     if (kernel_.now() >= latest) {
-      return oracles_.Broken("liveness", "neither served nor told why not:" + stuck);
+      return oracles_.Broken("liveness",
+                             "neither served nor told why not:" + stuck + WhatShardsHold());
     }
     RunFor(5ms);
   }
@@ -231,9 +234,9 @@ void World::End() {
   for (uint32_t i = 0; i < plan_.core_count; ++i) oracles_.CheckRest(i, cores_[i].left);
   oracles_.CheckNothingLeft();
   // What is outside ends as well: sockets of the world, but for the clusters' listeners.
-  const size_t listeners = static_cast<size_t>(
-      std::count_if(clusters_.begin(), clusters_.end(),
-                    [](const auto& cluster) { return cluster->listening(); }));
+  const size_t listeners =
+      static_cast<size_t>(std::count_if(clusters_.begin(), clusters_.end(),
+                                        [](const auto& cluster) { return cluster->listening(); }));
   kernel_.AdvanceTo(kernel_.now() + 60s);
   if (kernel_.open_sockets() > listeners) {
     oracles_.Broken("rest", std::to_string(kernel_.open_sockets() - listeners) +
@@ -255,6 +258,35 @@ std::string World::WhoIsLeft() const {
   }
   for (const auto& cluster : clusters_) {
     for (const SimBackend* backend : cluster->backends()) text += "\n  " + backend->Text();
+  }
+  return text + WhatShardsHold();
+}
+
+std::string World::WhatShardsHold() const {
+  std::string text;
+  const auto flow = [](const Stream& stream) {
+    return std::string(" backlog ") + std::to_string(stream.backlog_bytes()) +
+           (stream.clogged() ? " clogged" : "") + (stream.receive_paused() ? " paused" : "");
+  };
+  for (const Core& core : cores_) {
+    if (core.shard == nullptr) continue;
+    const std::string where = "\n  core " + std::to_string(core.ring->index());
+    core.shard->clients().ForEach([&](const Client& client) {
+      text += where + " client " + std::to_string(client.id()) + " state " +
+              std::to_string(static_cast<int>(client.state())) + flow(client.stream());
+      if (client.server() == nullptr) return;
+      auto& server = const_cast<Server&>(*client.server());
+      text += ", server " + std::to_string(server.process_id()) + flow(server.stream()) +
+              ", owes " + std::to_string(server.replies().owed().count()) + ", inbox " +
+              std::to_string(server.inbox().size());
+    });
+    const PoolShard::Counters totals = core.shard->pools().Totals();
+    const Pools::Resources pools = core.shard->pools().resources();
+    text += where + " holds " + std::to_string(pools.servers) + " servers, " +
+            std::to_string(pools.waiters) + " waiters, " + std::to_string(pools.cancels) +
+            " cancels; has opened " + std::to_string(totals.opened) + ", buffers in use " +
+            std::to_string(core.buffers->in_use()) + ", free " +
+            std::to_string(core.buffers->free_count());
   }
   return text;
 }

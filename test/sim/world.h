@@ -52,6 +52,7 @@ class World final : private Doorbell {
     std::unique_ptr<StorySink> sink;
     std::unique_ptr<Logger> log;
     std::unique_ptr<SeededSecretRandom> secrets;
+    Shard* shard = nullptr;  // while it lives
     Status listening;
     Shard::Resources left{};
     PoolShard::Counters pools;
@@ -79,6 +80,7 @@ class World final : private Doorbell {
   bool AtRest();
   void End();
   std::string WhoIsLeft() const;
+  std::string WhatShardsHold() const;
 
   const WorldPlan& plan_;
   Story* const story_;

@@ -123,8 +123,8 @@ Config DrawConfig(Dice& dice, uint32_t core_count) {
   for (uint32_t i = 0; i < storages; ++i) config.storages.push_back(DrawStorage(dice, i));
   const uint32_t users = dice.Between(1, 3);
   for (uint32_t i = 0; i < users; ++i) {
-    config.users.push_back({.name = "user" + std::to_string(i),
-                            .secret = {Secret::Kind::kPlaintext, kPassword}});
+    config.users.push_back(
+        {.name = "user" + std::to_string(i), .secret = {Secret::Kind::kPlaintext, kPassword}});
   }
   const uint32_t routes = dice.Between(storages, storages + 1);
   for (uint32_t i = 0; i < routes; ++i) {
@@ -149,7 +149,7 @@ Faults DrawFaults(Dice& dice) {
   faults.latency_max = faults.latency_min + dice.Of<Duration>({0us, 45us, 500us, 5ms});
   faults.capacity_min = dice.Of({2048u, 16384u, 65536u});
   faults.capacity_max = faults.capacity_min * dice.Of({1u, 2u, 8u});
-  faults.connect_timeout = dice.Of<Duration>({50ms, 1s, 127s});
+  faults.connect_timeout = dice.Of<Duration>({50ms, 1s, 20s});  // within anybody's patience
   // Every eighth world has no fault at all: whatever breaks there is nobody else's.
   if (dice.Once(8)) return faults;
   faults[Fault::kRefuseConnect] = dice.PerMillion(200'000);
@@ -243,8 +243,7 @@ WorldPlan WorldPlan::Draw(uint64_t seed) {
         *SocketAddress::Numeric(storage.hosts[0].host, storage.hosts[0].port);
     cluster.settings.secret = kPassword;
     cluster.settings.connections_max = dice.Once(6) ? dice.Between(1, 5) : 200;
-    cluster.habits =
-        dice.Once(4) ? PostgresHabits::Calm() : PostgresHabits::Drawn(dice.random());
+    cluster.habits = dice.Once(4) ? PostgresHabits::Calm() : PostgresHabits::Drawn(dice.random());
     plan.clusters.push_back(std::move(cluster));
   }
   const uint32_t client_count = plan.core_count <= 8
@@ -256,14 +255,14 @@ WorldPlan WorldPlan::Draw(uint64_t seed) {
   plan.faults_time = dice.Between(Duration(100ms), Duration(500ms));
   plan.healthy_time = dice.Between(Duration(50ms), Duration(150ms));
   plan.patience = 60s;
-  plan.end = dice.Of({End::kAfterHealing, End::kAfterHealing, End::kUnderLoad, End::kUnderFaults,
-                      End::kAtOnce});
+  plan.end = dice.Of(
+      {End::kAfterHealing, End::kAfterHealing, End::kUnderLoad, End::kUnderFaults, End::kAtOnce});
   return plan;
 }
 
 std::string WorldPlan::Text() const {
-  std::string text = std::to_string(core_count) + " cores, " + std::to_string(clients.size()) +
-                     " clients";
+  std::string text =
+      std::to_string(core_count) + " cores, " + std::to_string(clients.size()) + " clients";
   for (const RouteConfig& route : config.routes) {
     text += ", " + route.database + ": " + std::string(NameOf(route.pool.mode)) + " " +
             std::to_string(route.pool.size);
