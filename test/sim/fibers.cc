@@ -163,6 +163,10 @@ void Fibers::Preempt(SimRing& ring) {
   Suspend(fiber);
 }
 
+void Fibers::PreemptCurrent() {
+  if (current_ != nullptr) Preempt(current_->ring);
+}
+
 // ---- the scheduler ----
 
 // One of those that can run now, each with the same chance; nullptr when none can.

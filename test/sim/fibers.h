@@ -42,6 +42,8 @@ class Fibers final : public SimWaiter {
   // SimWaiter
   void Wait(SimRing& ring, Time deadline) override;
   void Preempt(SimRing& ring) override;
+  // The same, for the core that runs now.
+  void PreemptCurrent();
 
  private:
   static constexpr Duration kTurnMax = 2us;

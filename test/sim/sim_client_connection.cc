@@ -253,7 +253,15 @@ void ClientConnection::EndScript() {
 
 // Sends a part of the step, perhaps all of it, and is gone, or says that it sends no more.
 void ClientConnection::Vanish(const SimStep& step) {
-  const size_t cut = random().Below(step.bytes.size() + 1);
+  const uint64_t how = random().Below(3);
+  size_t cut = random().Below(step.bytes.size() + 1);
+  if (how == 0) {  // who still reads does not ask in half sentences
+    size_t whole = 0;
+    for (const SimRequest& request : step.requests) {
+      if (request.end <= cut) whole = request.end;
+    }
+    cut = whole;
+  }
   for (const SimRequest& request : step.requests) {
     if (request.end > cut) break;
     SimRequest asked = request;
@@ -264,7 +272,6 @@ void ClientConnection::Vanish(const SimStep& step) {
   rude_ = true;
   const Duration later =
       random().Below(2) == 0 ? Duration() : DurationRange{{}, 5ms}.Draw(random());
-  const uint64_t how = random().Below(3);
   client_.Tell("vanishes, way " + std::to_string(how));
   if (how == 0) {
     ++client_.counts_.half_closed;

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/marks.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define TRIREME_SWARM_SANITIZED 1
@@ -70,6 +71,11 @@ void OnSignal(int signal) {
   using enum SeedOptions::Telling;
   std::signal(SIGABRT, OnSignal);
   std::signal(SIGALRM, OnSignal);
+#ifdef TRIREME_MARKS
+  for (size_t i = 0; i < std::size(kMutationNames); ++i) {
+    if (options.mutation == kMutationNames[i]) planted = static_cast<Mutation>(i);
+  }
+#endif
   alarm(static_cast<unsigned>(options.time_max.count()));
   std::unique_ptr<Story> story;
   if (options.telling != kNone) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/marks.h"
 
 namespace trireme::sim {
 namespace {
@@ -12,6 +13,10 @@ namespace {
 // Nothing that ends takes longer, once the world has healed: the longest timeout there is, a
 // lingering close, a reset that does not settle, and room.
 constexpr Duration kEndMax = 120s;
+
+#ifdef TRIREME_MARKS
+Fibers* yielding = nullptr;  // of the one world of this process
+#endif
 
 int64_t VirtualNow(void* context) {
   return static_cast<SimKernel*>(context)->now().time_since_epoch().count();
@@ -50,9 +55,17 @@ World::World(const WorldPlan& plan, Oracles::OnBroken on_broken, Story* story)
   Doorbell* doorbell = this;
   crew_ = std::make_unique<InlineCrew>(InlineCrew::Options{.shards = plan.core_count}, doorbell);
   oracles_.Watch(shared_->directory);
+#ifdef TRIREME_MARKS
+  yielding = &fibers_;
+  yield_hook = [] { yielding->PreemptCurrent(); };
+#endif
 }
 
-World::~World() = default;
+World::~World() {
+#ifdef TRIREME_MARKS
+  yield_hook = nullptr;
+#endif
+}
 
 // --- the fleet's part ----------------------------------------------------------------------------
 
@@ -345,6 +358,11 @@ WorldCounts World::Counts() const {
     counts["receives without buffers"] += core.ring_counters.no_buffers;
     counts["wakes"] += core.ring_counters.wakes_sent;
   }
+#ifdef TRIREME_MARKS
+  for (size_t i = 0; i < coverage_counts.size(); ++i) {
+    counts["mark: " + std::string(kCoverageMarkNames[i])] = coverage_counts[i].load();
+  }
+#endif
   FaultCounts faults = const_cast<World*>(this)->kernel_.fault_counts();
   for (size_t i = 0; i < kFaultCount; ++i) {
     const auto fault = static_cast<Fault>(i);
