@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "base/marks.h"
 
 namespace trireme {
 
@@ -107,6 +108,7 @@ void Inbox::Clear() {
 
 void Inbox::MoveToHeap(Buffers& buffers) {
   if (empty()) return;
+  TRIREME_COVER(kMovedToHeap);
   if (rest_ == nullptr) {
     first_ = buffers.MoveToHeap(std::move(first_));
     return;

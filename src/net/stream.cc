@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/marks.h"
 #include "ring/errno_table.h"
 
 namespace trireme {
@@ -35,7 +36,7 @@ void Stream::OnReceiveCompletion(Op& op, Completion& completion) {
   stream.bytes_received_ += static_cast<uint32_t>(completion.result);
   if (!completion.more) [[unlikely]] {
     stream.receive_ = Receive::kOff;
-    stream.SettleLater();
+    if (!TRIREME_MUTATION(kReceiveNotRearmed)) stream.SettleLater();
   }
   if (stream.state_ == State::kOpen || stream.state_ == State::kDetaching) [[likely]] {
     stream.owner_.OnReceive(std::move(completion.slice));
@@ -49,6 +50,7 @@ void Stream::ReceiveStopped(int32_t result) {
     ReceiveEnded(0);
   } else if (result == -ENOBUFS) {
     if (state_ == State::kOpen && !receive_paused_) {
+      TRIREME_COVER(kReceiveStarved);
       receive_ = Receive::kStarved;
       streams_.starved_.PushBack(*this);
     } else if (state_ == State::kClosing) {
@@ -142,6 +144,7 @@ void Stream::StartSend() {
     return;
   }
   streams_.ring_.BeginSend(send_op_, fd_, first_.bytes());
+  if (TRIREME_MUTATION(kRecycledBeforeSent)) first_ = streams_.buffers().Copy(first_.bytes());
 }
 
 void Stream::StartGatheredSend() {

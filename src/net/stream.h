@@ -34,6 +34,7 @@
 #include <string_view>
 
 #include "base/intrusive_list.h"
+#include "base/marks.h"
 #include "base/slab.h"
 #include "base/socket_address.h"
 #include "base/time.h"
@@ -170,7 +171,10 @@ class Stream {
   void StartGatheredSend();
   void ArmReceive();
   void StopReceive();
-  bool Quiet() const { return receive_op_.in_flight == 0 && send_op_.in_flight == 0; }
+  bool Quiet() const {
+    if (TRIREME_MUTATION(kClosedWithOpInFlight)) return send_op_.in_flight == 0;
+    return receive_op_.in_flight == 0 && send_op_.in_flight == 0;
+  }
   void BeginClosing();
   void FinishClosing();
 

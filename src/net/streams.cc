@@ -2,6 +2,7 @@
 //
 // What the streams of a core share: turns to wait for buffers, linger deadlines, memory for small
 // messages.
+#include "base/marks.h"
 #include "net/stream.h"
 
 namespace trireme {
@@ -26,6 +27,7 @@ Streams::~Streams() {
 
 // As many as there are buffers, oldest first; the others would only fail again.
 void Streams::ArmStarved() {
+  if (TRIREME_MUTATION(kEnobufsNotRetried)) return;
   uint32_t buffers_left = buffers().free_count() + buffers().published();
   while (buffers_left-- > 0) {
     Stream* stream = starved_.PopFront();
@@ -49,6 +51,7 @@ void Streams::StopLingering(Stream& stream) {
 void Streams::EndLingering() {
   while (Stream* stream = lingering_.front()) {
     if (stream->linger_deadline_ > ring_.now()) return;
+    TRIREME_COVER(kLingerExpired);
     StopLingering(*stream);
     stream->Abort();
   }

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/assert.h"
+#include "base/marks.h"
 #include "pool/pool.h"
 
 namespace trireme {
@@ -63,6 +64,7 @@ void PoolShard::OnWaitTimeout() {
   for (size_t left = waiters_.count(); left > 0 && !waiters_.empty(); --left) {
     Waiter& oldest = *waiters_.front();
     if (oldest.since + settings_.pool.wait_timeout > now) break;
+    TRIREME_COVER(kWaitTimeout);
     Refuse(oldest, error);
   }
   ScheduleWaitTimeout();

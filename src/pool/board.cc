@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/marks.h"
 
 namespace trireme {
 
@@ -18,6 +19,12 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 bool Quota::TryReserve() {
   uint32_t open = open_.load(kRelaxed);
+  if (TRIREME_MUTATION(kCapCheckedNotReserved)) {
+    if (full()) return false;
+    TRIREME_YIELD();
+    open_.fetch_add(1, kRelaxed);
+    return true;
+  }
   do {
     const uint32_t cap = cap_.load(kRelaxed);
     if (cap != 0 && open >= cap) return false;
@@ -81,6 +88,7 @@ Board::Reservation Board::TryReserve() {
   }
   if (size_.full()) return Reservation::kPoolFull;
   if (storage_->full()) return Reservation::kStorageFull;
+  TRIREME_YIELD();
   if (!size_.TryReserve()) return Reservation::kPoolFull;
   if (storage_->TryReserve()) return Reservation::kTaken;
   size_.Release();

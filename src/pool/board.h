@@ -26,6 +26,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/marks.h"
 #include "base/spsc.h"
 #include "base/time.h"
 #include "wire/parameter_set.h"
@@ -41,7 +42,10 @@ inline constexpr uint32_t kCoresMax = 512;  // one cache line of bits
 #pragma GCC diagnostic ignored "-Wpragmas"
 #pragma GCC diagnostic ignored "-Wtsan"
 #endif
-inline void FenceBoards() { std::atomic_thread_fence(std::memory_order_seq_cst); }
+inline void FenceBoards() {
+  TRIREME_YIELD();
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/assert.h"
+#include "base/marks.h"
 
 namespace trireme {
 
@@ -85,7 +86,7 @@ void PoolShard::Checkout(Waiter& waiter, ServerUser& user) {
     if (PooledServer* server = HottestIdle()) return Lend(*server, waiter);
   }
   waiter.since = context_.now;
-  waiters_.PushBack(waiter);
+  TRIREME_MUTATION(kWaitersLifo) ? waiters_.PushFront(waiter) : waiters_.PushBack(waiter);
   ++counters_.waits;
   ScheduleWaitTimeout();
   Changed();
@@ -216,6 +217,7 @@ void PoolShard::Stop() {
 
 bool PoolShard::Evict() {
   if (!waiters_.empty() || idle().empty()) return false;
+  TRIREME_COVER(kEvicted);
   Close(*idle().back(), CloseReason::kEvicted);
   return true;
 }
@@ -249,6 +251,7 @@ void PoolShard::OnConnectFailed(PooledServer& server, const PgError& error) {
     const StorageConfig& storage = settings_.storage;
     backoff_ = backoff_ == 0s ? storage.connect_backoff_min
                               : std::min(backoff_ * 2, storage.connect_backoff_max);
+    TRIREME_COVER(kConnectBackOff);
     const auto half = static_cast<uint64_t>(backoff_.count()) / 2;
     retry_at_ = now + Duration(half + context_.random.Below(half + 1));
     context_.timers.Schedule(retry_timer_, retry_at_);

@@ -20,6 +20,7 @@
 #include <cstdint>
 
 #include "base/intrusive_list.h"
+#include "base/marks.h"
 #include "base/time.h"
 #include "pool/server_user.h"
 
@@ -51,7 +52,9 @@ class PooledServer {
   Time retire_at() const { return retire_at_; }
 
   // --- for PoolShard ---
-  bool held() const { return holds_ > 0; }  // a cancel is on its way to it
+  bool held() const {
+    return holds_ > 0 && !TRIREME_MUTATION(kCancelHitsNextClient);
+  }  // a cancel is on its way to it
   // kUnread: clean, but there are bytes nobody has looked at (a notice, a changed parameter).
   enum class Rest : uint8_t { kClean, kUnread, kDirty };
   virtual Rest rest() const = 0;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/marks.h"
 #include "pool/pools.h"
 #include "wire/command.h"
 #include "wire/framer.h"
@@ -248,6 +249,7 @@ void Server::NextStep() {
   if (!replies_.at_rest() || !inbox_.empty()) return;
   if (replies_.needs_sync()) return SendSync();
   if (held()) return;  // OnCancelEnded goes on
+  if (TRIREME_MUTATION(kNoRollback)) replies_.SetStatus(TransactionStatus::kIdle);
   if (replies_.status() != TransactionStatus::kIdle) return SendOwn("ROLLBACK");
   if (std::exchange(reset_due_, false)) {
     reset_sent_ = true;
@@ -315,6 +317,7 @@ void Server::OnTimeout() {
     case State::kLogin:
       return OnConnectTimeout();
     case State::kSettling:
+      TRIREME_COVER(kSettlingTimeout);
       return pool().OnBroken(*this, CloseReason::kNotSettled);
     case State::kClosing:
       return stream_->Abort();

@@ -18,6 +18,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/assert.h"
+#include "base/marks.h"
 #include "pool/pool.h"
 
 namespace trireme {
@@ -57,6 +58,7 @@ bool PoolShard::GrantToOlder() {
   if (other.core == core_count_) return false;
   if (waiters_.front()->since - other.oldest <= context_.sharing.fairness_window) return false;
   if (!board_.Claim(other.core)) return false;
+  TRIREME_COVER(kGrantToOlder);
   ++counters_.grants_sent;
   LeaveFor(*idle().back(), other.core, false);
   return true;
@@ -112,6 +114,7 @@ void PoolShard::OnLeft(PooledServer& server, std::unique_ptr<ServerPassport> pas
 // The server died on the way out. Who asked gets an answer; who was promised gets the promise back
 // and a nudge, because it may have been passed over while it counted on us.
 void PoolShard::OnLeaveFailed(uint32_t core, bool solicited) {
+  TRIREME_COVER(kServerDiedLeaving);
   if (!solicited) board_.Unclaim(core);
   context_.siblings.Send(core, MailOf(solicited ? PoolMail::Kind::kDeny : PoolMail::Kind::kNudge));
 }
@@ -129,6 +132,7 @@ void PoolShard::OnMail(const PoolMail& mail) {
       --asked_[mail.from_core];
       --steals_pending_;
       ++counters_.steals_denied;
+      TRIREME_COVER(kStealDenied);
       break;
     case PoolMail::Kind::kGrant:
       Adopt(mail);
@@ -155,6 +159,10 @@ void PoolShard::Adopt(const PoolMail& mail) {
     ++counters_.grants_received;
   }
   const std::unique_ptr<ServerPassport> passport(mail.passport);
+  if (waiters_.empty()) {
+    TRIREME_COVER(kGrantFoundNoWaiter);
+    if (TRIREME_MUTATION(kDropGrantWithoutWaiter)) return;
+  }
   PooledServer* server = context_.host.AdoptServer(*this, *passport);
   if (server == nullptr) {
     context_.host.DiscardPassport(*passport);
@@ -268,6 +276,7 @@ bool PoolShard::TryReserve() {
     case Board::Reservation::kPoolFull:
       return false;
     case Board::Reservation::kUndone:
+      TRIREME_COVER(kReservationUndone);
       FenceBoards();  // partner: the fence between Publish and LookAgain of a hungry core
       NudgeHungry();
       [[fallthrough]];
@@ -332,6 +341,7 @@ bool PoolShard::Advertise() {
 // ChooseVictim and others_hungry, ordered by the fence that follows.
 bool PoolShard::Publish() {
   Seek();
+  TRIREME_YIELD();
   if (core_count_ == 1) return false;
   const bool hungry = Advertise();
   Board::Line& line = board_.line(self_);
@@ -367,8 +377,11 @@ bool PoolShard::Publish() {
 }
 
 void PoolShard::LookAgain() {
+  if (TRIREME_MUTATION(kSkipLookAgain)) return;
+  const uint64_t found = counters_.steals_asked + counters_.grants_sent;
   Seek();
   GrantSurplus();
+  if (counters_.steals_asked + counters_.grants_sent != found) TRIREME_COVER(kLookAgainFound);
 }
 
 PoolMail PoolShard::MailOf(PoolMail::Kind kind) const {

@@ -5,6 +5,7 @@
 
 #include "auth/crypto.h"
 #include "base/assert.h"
+#include "base/marks.h"
 #include "session/clients.h"
 #include "session/console_session.h"
 #include "session/login.h"
@@ -302,6 +303,7 @@ bool Client::CancelRequest(CancelObserver* observer) {
     return observer != nullptr;
   }
   if (state_ != State::kWaiting) return false;  // idle: nothing to cancel, as in PostgreSQL
+  TRIREME_COVER(kCancelledInQueue);
   account_->pool->Leave(*this);
   state_ = State::kIdle;
   const auto ready = requests_.PassOver(ReadHead(inbox_.Front().data()));

@@ -19,6 +19,7 @@
 #include <string>
 
 #include "base/assert.h"
+#include "base/marks.h"
 #include "session/client.h"
 #include "session/clients.h"
 #include "session/console_session.h"
@@ -171,6 +172,7 @@ bool Client::ActOnRequest(const RequestStep& step) {
 
 // PostgreSQL may keep what it has answered until a Sync, which is behind what we hold back.
 void Client::AskForReplies() {
+  TRIREME_COVER(kTooMuchOwed);
   std::string message;
   MessageWriter writer(message);
   writer.Begin(frontend::kFlush);
@@ -227,7 +229,8 @@ void Client::Link(Server& server) {
   before_changes_ = std::make_unique<ParameterSet>(server.parameters());
   std::string message;
   MessageWriter(message).Query(sql);
-  server.replies().Expect(Request::kQuery, Disposition::kSkip);
+  server.replies().Expect(Request::kQuery, TRIREME_MUTATION(kForgetSwallow) ? Disposition::kForward
+                                                                            : Disposition::kSkip);
   server.stream().SendCopy(AsBytes(message));
   ApplyChanges(*wish_, server.baseline(), server.parameters());
 }

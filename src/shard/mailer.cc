@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "shard/mailer.h"
+#include "base/marks.h"
 
 namespace trireme {
 
@@ -26,6 +27,7 @@ void Mailer::Send(uint32_t core, Mail mail) {
     dirty_.push_back(core);
   }
   if (outbox.waiting.empty() && office_.TryPush(core_, core, mail)) return;
+  TRIREME_COVER(kMailBackedUp);
   outbox.waiting.push_back(mail);
   ++backed_up_;
 }
@@ -41,7 +43,7 @@ void Mailer::Flush() {
     }
     outbox.dirty = !outbox.waiting.empty();
     if (outbox.dirty) dirty_[kept++] = core;
-    if (office_.Announce(core_, core)) ring_.Wake(core);
+    if (office_.Announce(core_, core) && !TRIREME_MUTATION(kNoWake)) ring_.Wake(core);
   }
   dirty_.resize(kept);
 }

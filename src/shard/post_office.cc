@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "shard/post_office.h"
+#include "base/marks.h"
 
 namespace trireme {
 
@@ -17,6 +18,7 @@ PostOffice::PostOffice(uint32_t core_count, uint32_t slots)
 }
 
 bool PostOffice::Announce(uint32_t from, uint32_t to) {
+  TRIREME_YIELD();
   Desk& desk = desks_[to];
   // Whoever takes the bit sees the push; then the sender's half of the drawing in the header.
   desk.pending[from / 64].fetch_or(uint64_t{1} << (from % 64), std::memory_order_seq_cst);
@@ -48,6 +50,7 @@ bool PostOffice::AnyPending(const Desk& desk) const {
 bool PostOffice::BeginSleep(uint32_t core) {
   Desk& desk = desks_[core];
   if (AnyPending(desk)) return false;
+  TRIREME_YIELD();
   desk.asleep.store(true, std::memory_order_seq_cst);  // the receiver's half
   if (!AnyPending(desk)) return true;
   EndSleep(core);

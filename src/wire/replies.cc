@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/assert.h"
+#include "base/marks.h"
 
 namespace trireme {
 namespace {
@@ -280,6 +281,7 @@ ReplyStep::Event Replies::OnReadyForQuery(Bytes body) {
 ReplyStep::Event Replies::OnError() {
   DropStaleMarks();
   if (owed_.empty()) {  // an idle session was told to go: FATAL comes out of turn
+    TRIREME_COVER(kFatalOutOfTurn);
     error_forwarded_ = true;
     return Event::kNone;
   }

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/marks.h"
 #include "wire/expected_replies.h"
 #include "wire/framer.h"
 #include "wire/messages.h"
@@ -68,7 +69,10 @@ class Replies {
     return at_rest() && !needs_sync_ && status_ == TransactionStatus::kIdle && !error_forwarded_;
   }
   // Nothing owed and nothing half read (a transaction may be open).
-  bool at_rest() const { return owed_.empty() && body_left_ == 0; }
+  bool at_rest() const {
+    if (TRIREME_MUTATION(kReleaseAtFirstReady)) return body_left_ == 0 && !error_forwarded_;
+    return owed_.empty() && body_left_ == 0;
+  }
   // Extended requests were sent and neither a Sync nor a Query after them: the server holds an
   // implicit transaction open, or ignores everything (skipping()), until a Sync comes.
   bool needs_sync() const { return needs_sync_; }

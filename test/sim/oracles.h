@@ -64,9 +64,11 @@ class Oracles final : public Verdict, public BackendObserver {
     bool in_transaction = false;
     std::string owner;  // of the transaction, once it has run a tagged statement in it
   };
+  static constexpr Duration kLagMax = 3s;
   struct Cluster {
     std::string name;
     const SimPostgres* postgres;
+    Time over_since = kNever;  // more connections than its cap
   };
   // Of all pools whose servers log in like this.
   uint64_t PoolCap(size_t cluster_index, const SimBackend& backend) const;

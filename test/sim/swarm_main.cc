@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // Runs simulated worlds from the command line; tools/sim builds and calls it.
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/marks.h"
 #include "test/sim/swarm.h"
 
 namespace trireme::sim {
@@ -29,7 +31,8 @@ constexpr char kHelp[] =
     "  --seed S          this one only: prints its plan, its counts and the hash of its trace,\n"
     "                    which is the same in every run of the same program\n"
     "  --story           with --seed: tells the story also when all is well\n"
-    "  --mutation NAME   with a bug planted; --mutations lists them, and tries them all\n";
+    "  --mutation NAME   with a bug planted (src/base/marks.h)\n"
+    "  --mutations       plants each in turn, and prints how many seeds it took to find it\n";
 
 struct Arguments {
   Swarm::Options swarm{.seeds = 1'000'000,
@@ -39,6 +42,7 @@ struct Arguments {
                        .progress = true};
   std::optional<uint64_t> seed;
   bool story = false;
+  bool mutations = false;
 };
 
 std::optional<Arguments> Parse(int count, char** words) {
@@ -47,6 +51,10 @@ std::optional<Arguments> Parse(int count, char** words) {
     const std::string_view word = words[i];
     if (word == "--story") {
       arguments.story = true;
+      continue;
+    }
+    if (word == "--mutations") {
+      arguments.mutations = true;
       continue;
     }
     if (i + 1 == count) {
@@ -106,6 +114,35 @@ int RunOne(const Arguments& arguments) {
   return 0;
 }
 
+// How many seeds until each planted bug is found; the budget is --seeds, at most 500.
+int RunMutations(const Arguments& arguments) {
+  if (!kMarksBuilt) {
+    std::fprintf(stderr, "sim: this build has no planted bugs; use tools/sim, or -Dmarks=true\n");
+    return 2;
+  }
+  int missed = 0;
+  for (const std::string_view name : kMutationNames) {
+    if (name == kMutationNames[0]) continue;
+    Swarm::Options options = arguments.swarm;
+    options.seeds = std::min<uint64_t>(options.seeds, 500);
+    options.repeat_every = 0;
+    options.progress = false;
+    options.mutation = name;
+    const Swarm::Result result = Swarm::Run(options);
+    if (result.bad.empty()) {
+      ++missed;
+      std::printf("%-26.*s NOT FOUND in %llu seeds\n", static_cast<int>(name.size()), name.data(),
+                  static_cast<unsigned long long>(result.seeds_run));
+    } else {
+      std::printf("%-26.*s %4llu seeds: %s\n", static_cast<int>(name.size()), name.data(),
+                  static_cast<unsigned long long>(result.seeds_run + 1),
+                  result.bad.front().what.substr(0, 120).c_str());
+    }
+    std::fflush(stdout);
+  }
+  return missed == 0 ? 0 : 1;
+}
+
 int RunMany(const Arguments& arguments) {
   const Swarm::Result result = Swarm::Run(arguments.swarm);
   std::printf("%llu seeds from %llu, %llu of them twice\n%s",
@@ -133,5 +170,6 @@ int main(int count, char** words) {
   }
   const auto arguments = Parse(count, words);
   if (!arguments) return 2;
+  if (arguments->mutations) return RunMutations(*arguments);
   return arguments->seed ? RunOne(*arguments) : RunMany(*arguments);
 }

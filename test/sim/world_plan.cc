@@ -165,7 +165,7 @@ Faults DrawFaults(Dice& dice) {
   faults[Fault::kLateCompletion] = dice.PerMillion(200'000);
   faults[Fault::kReorderCompletions] = dice.PerMillion(400'000);
   faults[Fault::kSpuriousWake] = dice.PerMillion(100'000);
-  faults[Fault::kPreempt] = dice.PerMillion(150'000);
+  faults[Fault::kPreempt] = dice.PerMillion(400'000);
   faults[Fault::kStarve] = dice.PerMillion(3'000);
   return faults;
 }

@@ -3,7 +3,7 @@
 #
 # The kinds of build, each in build/<kind>, with the daemon at build/<kind>/trireme. Sourced. Needs common.sh.
 
-build_kinds='release debug asan tsan clang fuzz'
+build_kinds='release debug asan tsan clang fuzz sim simasan'
 
 # Prints Meson's arguments for a kind, one a line.
 kind_arguments() {
@@ -16,6 +16,9 @@ kind_arguments() {
     tsan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=thread -Db_lundef=false -Dbench=false ;;
     clang) printf '%s\n' --buildtype=debug -Doptimization=0 -Dbench=false ;;
     # Only wolfCrypt is used, and only for hashes: the packaged library spares two minutes of compiling.
+    # The simulator: marks and planted bugs (src/base/marks.h) are in it.
+    sim) printf '%s\n' --buildtype=debugoptimized -Dmarks=true -Dbench=false ;;
+    simasan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dmarks=true -Dbench=false ;;
     fuzz) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dtests=false -Dbench=false -Dtls=system -Dfuzz=true ;;
     *) return 1 ;;
   esac
