@@ -270,6 +270,7 @@ void ClientConnection::Vanish(const SimStep& step) {
   }
   socket_->Send(AsBytes(step.bytes).first(cut));
   rude_ = true;
+  if (cut < step.bytes.size()) conversation_->OnCutShort();
   const Duration later =
       random().Below(2) == 0 ? Duration() : DurationRange{{}, 5ms}.Draw(random());
   client_.Tell("vanishes, way " + std::to_string(how));

@@ -293,6 +293,10 @@ void Conversation::OnError(const PgError& error) {
     over_ = told_why_ = true;
     return;
   }
+  if (requests_.empty() && cut_short_) {
+    over_ = told_why_ = true;
+    return;
+  }
   if (requests_.empty() || answered_) {
     return Violate(Rule::kReplyOrder, "expected no reply, got " + ToString(error));
   }

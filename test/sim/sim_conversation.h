@@ -48,6 +48,8 @@ class Conversation {
   void Ask(SimRequest request);
   // From now on a query may be cancelled.
   void OnCancelSent() { cancel_sent_ = true; }
+  // The last request was sent in part: it may be refused, as soon as enough of it is there.
+  void OnCutShort() { cut_short_ = true; }
   void OnMessage(char type, Bytes body);
 
   // Nothing is owed (after an error in the extended protocol: nothing until a Sync is asked).
@@ -104,6 +106,7 @@ class Conversation {
   std::deque<std::string> notifications_;
   bool skipping_ = false;  // the server passes over everything until Sync
   bool cancel_sent_ = false;
+  bool cut_short_ = false;
   bool over_ = false;
   bool told_why_ = false;
 

@@ -209,7 +209,10 @@ class Run {
   }
 
   SeedOptions seed_options() const {
-    return {.telling = SeedOptions::Telling::kNone, .mutation = options_.mutation};
+    // A planted bug that makes a world hang need not be waited for.
+    return {.telling = SeedOptions::Telling::kNone,
+            .time_max = std::chrono::seconds(options_.mutation.empty() ? 120 : 15),
+            .mutation = options_.mutation};
   }
 
   void BeginNext() {
