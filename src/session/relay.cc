@@ -145,6 +145,8 @@ bool Client::ActOnRequest(const RequestStep& step) {
     case Event::kTooMuchOwed:  // PumpReplies comes back
       AskForReplies();
       return false;
+    case Event::kStillTooMuchOwed:
+      return false;
     case Event::kTerminate:
       inbox_.Clear();
       OnPeerDone();

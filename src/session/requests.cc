@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/assert.h"
 #include "wire/messages.h"
@@ -110,13 +111,20 @@ RequestStep Requests::Next(Bytes bytes, const Context& context) {
   return step;
 }
 
+// Not one by one: each time costs a Flush, and that a send by the server.
+bool Requests::HoldBack(uint32_t owed, uint32_t owed_max) const {
+  return held_back_ ? owed > owed_max / 2 : owed >= owed_max;
+}
+
 Requests::Verdict Requests::Judge(MessageHead head, Bytes body, const Context& context) {
   const bool lent = context.replies != nullptr;
   if (head.type == frontend::kTerminate) return {.event = Event::kTerminate};
   if (passing_over_ && head.type != frontend::kSync) return {.forward = false};
-  if (lent && context.replies->owed().count() >= context.limits.expected_replies_max) {
-    return {.event = Event::kTooMuchOwed};
+  if (lent && HoldBack(context.replies->owed().count(), context.limits.expected_replies_max)) {
+    return {.event =
+                std::exchange(held_back_, true) ? Event::kStillTooMuchOwed : Event::kTooMuchOwed};
   }
+  held_back_ = false;
   switch (head.type) {
     case frontend::kQuery:
       if (!lent) return {.event = Event::kNeedsServer};

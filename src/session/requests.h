@@ -24,12 +24,14 @@ namespace trireme {
 
 struct RequestStep {
   enum class Event : uint8_t {
-    kNone,          // the run ended: call again when bytes are left
-    kNeedMore,      // a head is split: call again with `need` contiguous bytes
-    kNeedsServer,   // the next message wants a server and there is none
-    kTooMuchOwed,   // the server owes as many replies as it may: go on when it has answered
-    kTerminate,     // the client says goodbye; nothing after it counts
-    kSyncAlone,     // a Sync was consumed that no server needs to see: answer ReadyForQuery
+    kNone,         // the run ended: call again when bytes are left
+    kNeedMore,     // a head is split: call again with `need` contiguous bytes
+    kNeedsServer,  // the next message wants a server and there is none
+    kTooMuchOwed,  // the server owes as many replies as it may: ask for them (Flush), go on when
+                   // half of them have come
+    kStillTooMuchOwed,  // … which they have not yet
+    kTerminate,         // the client says goodbye; nothing after it counts
+    kSyncAlone,         // a Sync was consumed that no server needs to see: answer ReadyForQuery
     kNamedParse,    // refused: a named prepared statement while servers change between transactions
     kStaleUnnamed,  // refused: the unnamed statement was made on a server that has been given back
     kBroken,        // not the protocol, see broken_type()
@@ -85,7 +87,7 @@ class Requests {
   ReadyIsOwed PassOver(MessageHead front);
 
   // A server was given back: what was prepared on it without a name is out of reach.
-  void OnServerReturned() { unnamed_ready_ = false; }
+  void OnServerReturned() { unnamed_ready_ = held_back_ = false; }
 
   bool mid_message() const { return body_left_ > 0; }
   // The message at hand was forwarded in part: the server waits for the rest of it.
@@ -102,12 +104,14 @@ class Requests {
     bool expect = false;
     Request request = Request::kQuery;
   };
+  bool HoldBack(uint32_t owed, uint32_t owed_max) const;
   Verdict Judge(MessageHead head, Bytes body, const Context& context);
   Verdict JudgeExtended(char type, Bytes body, const Context& context);
 
   uint32_t body_left_ = 0;
   bool body_forward_ = false;
   bool passing_over_ = false;   // until Sync
+  bool held_back_ = false;      // until half of what is owed has come
   bool unnamed_ready_ = false;  // an unnamed Parse went to the server that is lent now
   char broken_type_ = 0;
 };

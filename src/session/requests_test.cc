@@ -96,6 +96,9 @@ class Walk {
         case Event::kTooMuchOwed:
           events += 'O';
           return false;
+        case Event::kStillTooMuchOwed:
+          events += 'o';
+          return false;
         case Event::kTerminate:
           events += 'X';
           return false;
@@ -182,6 +185,29 @@ TEST(Requests, ServerIsAskedForBeforeAnythingIsConsumed) {
   EXPECT_TRUE(walk.Pump());
   EXPECT_EQ(walk.forwarded, kQuery + kQuery);
   EXPECT_EQ(walk.Owed(), "QQ");
+}
+
+// At the limit it asks once, and goes on when half of what is owed has come.
+TEST(Requests, HoldsBackUntilHalfOfWhatIsOwedHasCome) {
+  Walk walk(Walk::Server::kLent);
+  walk.limits.expected_replies_max = 4;
+  std::string pipeline;
+  for (int i = 0; i < 8; ++i) pipeline += kQuery;
+  EXPECT_FALSE(walk.Feed(pipeline));
+  EXPECT_EQ(walk.events, "O");
+  EXPECT_EQ(walk.Owed(), "QQQQ");
+  const std::string answer = Message('C', Raw("SELECT 1\0")) + Message('Z', "I");
+  walk.replies.Next(AsBytes(answer));
+  EXPECT_FALSE(walk.Pump());
+  EXPECT_EQ(walk.events, "Oo");
+  EXPECT_EQ(walk.Owed(), "QQQ");
+  walk.replies.Next(AsBytes(answer));
+  EXPECT_FALSE(walk.Pump());
+  EXPECT_EQ(walk.events, "OoO");
+  EXPECT_EQ(walk.Owed(), "QQQQ");
+  walk.replies.Next(AsBytes(answer + answer + answer + answer));
+  EXPECT_TRUE(walk.Pump());
+  EXPECT_EQ(walk.forwarded, pipeline);
 }
 
 TEST(Requests, RefusesANamedParseAndPassesOverTheRestUpToSync) {
@@ -311,7 +337,7 @@ TEST(Requests, StopsAtTheLimitOfOwedReplies) {
   EXPECT_EQ(walk.events, "O");
   EXPECT_EQ(walk.forwarded, kQuery + kQuery);
   EXPECT_FALSE(walk.Feed(kTerminate));
-  EXPECT_EQ(walk.events, "OO");
+  EXPECT_EQ(walk.events, "Oo");
 }
 
 TEST(Requests, RefusesWhatIsNotTheProtocol) {

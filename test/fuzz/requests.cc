@@ -190,6 +190,9 @@ class Feeding {
         trace_.Event("too much owed", at_);
         Lend();
         return true;
+      case Event::kStillTooMuchOwed:
+        Check(false, "a server that was just lent owes nothing");
+        return false;
       case Event::kTerminate:
         trace_.Event("terminate", at_);
         return false;
