@@ -162,7 +162,7 @@ INSTANTIATE_TEST_SUITE_P(Pieces, CalmPeers,
 TEST(SimPeers, AgreeInAWorldOfFaultsAndAreServedWhenItHeals) {
   PostgresCounts postgres;
   ClientCounts counts;
-  for (uint64_t seed = 1; seed <= 8; ++seed) {
+  for (uint64_t seed = 1; seed <= 16; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     World world({.seed = seed, .piece_bytes_max = seed % 3 == 0 ? 600u : UINT64_MAX});
     world.StartServer(PostgresHabits::Drawn(world.network.random()), 6);
