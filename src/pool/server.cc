@@ -198,13 +198,13 @@ void Server::OnSettlingBytes() {
   }
   while (!inbox_.empty() || FakeIsNext()) {
     const ReplyStep step = replies_.Next(inbox_.Front());
+    // `message` points into the inbox: read it before its bytes go.
+    if (step.event == ReplyStep::Event::kParameter) SetParameter(step.message);
     inbox_.DropFront(step.size);  // nobody is there to read it
     switch (step.event) {
       case ReplyStep::Event::kNone:
       case ReplyStep::Event::kReady:
-        break;
       case ReplyStep::Event::kParameter:
-        SetParameter(step.message);
         break;
       case ReplyStep::Event::kFake:
         replies_.FakeSent();

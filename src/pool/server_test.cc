@@ -123,6 +123,19 @@ TEST(Server, SendsTheSyncThatAGoneClientDidNot) {
   EXPECT_TRUE(lent.UntilIdle());
 }
 
+// The report comes alone, so that its buffer is free as soon as it has been read.
+TEST(Server, HearsWhatItsResetChanges) {
+  Lent lent;
+  Server& server = *lent.client.server;
+  server.parameters().Set("TimeZone", "Asia/Tokyo");
+  lent.Abandon();
+  ASSERT_TRUE(lent.backend.Expects(Query("DISCARD ALL")));
+  lent.backend.Send(Written([](auto& w) { w.ParameterStatus({"TimeZone", "UTC"}); }));
+  ASSERT_TRUE(lent.world.Until([&] { return *server.parameters().Find("TimeZone") == "UTC"; }));
+  lent.backend.Send(Done("DISCARD ALL"));
+  EXPECT_TRUE(lent.UntilIdle());
+}
+
 TEST(Server, IsClosedWhenItsResetFails) {
   Lent lent;
   lent.Abandon();
