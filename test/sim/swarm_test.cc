@@ -31,7 +31,7 @@ std::string NeverExercised(const WorldCounts& counts, std::string_view prefix) {
 TEST(Swarm, BreaksNoPromise) {
   const Swarm::Options options{
       .first_seed = FromEnvironment("TRIREME_SIM_FROM", 1),
-      .seeds = 600,
+      .seeds = 250,
       .time = std::chrono::seconds(FromEnvironment("TRIREME_SIM_SECONDS", 180)),
       .at_once = 2,
       .repeat_every = 10};
