@@ -299,6 +299,12 @@ bool Client::ProvesKey(Bytes secret) const {
 
 bool Client::CancelRequest(CancelObserver* observer) {
   if (state_ == State::kLinked && !server_->replies().owed().empty()) {
+    const bool ours = server_->replies().owed().front().disposition == Disposition::kSkip;
+    if (ours &&
+        before_changes_ != nullptr) {  // it would hit our SETs, and not what the client asked
+      cancel_due_ = true;
+      return false;
+    }
     server_->Cancel(observer);
     return observer != nullptr;
   }

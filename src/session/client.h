@@ -109,6 +109,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   void PumpRequests();
   bool ActOnRequest(const RequestStep& step);
   void AskForReplies();
+  void CancelIfDue();
   void RefuseRequest(Request refusal);
   void SendError(const PgError& error);
   void CloseIfDone();
@@ -140,9 +141,10 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   Inbox inbox_;
   Requests requests_;
   State state_ = State::kLogin;
-  bool pumping_ = false;    // PumpRequests is on the stack
-  bool draining_ = false;   // end after this transaction
-  bool peer_done_ = false;  // the client will send no more
+  bool pumping_ = false;     // PumpRequests is on the stack
+  bool draining_ = false;    // end after this transaction
+  bool peer_done_ = false;   // the client will send no more
+  bool cancel_due_ = false;  // a cancel came while our own SETs ran: sent on when they are done
   uint16_t listener_index_ = 0;
   const uint64_t id_;
   Server* server_ = nullptr;

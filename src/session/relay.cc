@@ -217,6 +217,7 @@ void Client::OnServer(Server& server) {
 void Client::Link(Server& server) {
   server_ = &server;
   state_ = State::kLinked;
+  cancel_due_ = false;
   ++account_->counters.assignments;
   account_->counters.wait_ns += (clients_.now() - request_since_).count();
   request_since_ = transaction_since_ = clients_.now();
@@ -283,6 +284,8 @@ void Client::PumpReplies() {
       continue;
     }
     if (!ActOnReplies(step.event)) return;
+    if (cancel_due_) [[unlikely]]
+      CancelIfDue();
     if (inbox.empty()) break;
   }
   if (state_ == State::kLinked) RepliesPassed();
@@ -294,6 +297,14 @@ void Client::RepliesPassed() {
   ReturnIfFree();
   // Some waited for replies to be given, or for the next server.
   if (!inbox_.empty() || peer_done_) PumpRequests();
+}
+
+// The SETs are done: what runs now, if anything does, is what the client wants cancelled.
+void Client::CancelIfDue() {
+  const ExpectedReplies& owed = server_->replies().owed();
+  if (!owed.empty() && owed.front().disposition == Disposition::kSkip) return;
+  cancel_due_ = false;
+  if (!owed.empty()) server_->Cancel(nullptr);
 }
 
 // False: the client is gone.

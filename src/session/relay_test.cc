@@ -131,6 +131,39 @@ TEST_F(RelayTest, ARefusedParameterEndsTheClientAndNotTheServer) {
   EXPECT_TRUE(UntilIdle());
 }
 
+TEST_F(RelayTest, ACancelWaitsUntilTheParametersAreSet) {
+  Start();
+  Peer client = LogInFirst({{"TimeZone", "CET"}});
+  client.Send(Query("a"));
+  backend_->Expects(Query("SET \"TimeZone\" TO 'CET';") + Query("a"));
+  Peer cancel = Connect();
+  cancel.Send(CancelRequest());
+  cancel.ExpectsEnd();
+  backend_->Send(Complete("SET") + Reported("TimeZone", "CET") + Ready());
+  Peer to_server = Accept();
+  to_server.Expects(CancelPacket());
+  to_server.Close();
+  backend_->Send(Failed("57014") + Ready());
+  client.Expects(Failed("57014") + Ready());
+  EXPECT_TRUE(UntilIdle());
+}
+
+TEST_F(RelayTest, ACancelThatComesTooLateHitsNobody) {
+  Start();
+  Peer client = LogInFirst({{"TimeZone", "CET"}});
+  client.Send(Query("a"));
+  backend_->Expects(Query("SET \"TimeZone\" TO 'CET';") + Query("a"));
+  Peer cancel = Connect();
+  cancel.Send(CancelRequest());
+  cancel.ExpectsEnd();
+  backend_->Send(Complete("SET") + Reported("TimeZone", "CET") + Ready() + Done("A"));
+  client.Expects(Done("A"));
+  Ask(client, Query("b"));
+  backend_->Send(Done("B"));
+  client.Expects(Done("B"));
+  EXPECT_TRUE(UntilIdle());
+}
+
 TEST_F(RelayTest, SetsUnreportedParametersAgainAfterTheResetQuery) {
   config_.routes[0].pool.mode = PoolMode::kSession;
   config_.routes[0].pool.reset_query = "DISCARD ALL";

@@ -284,10 +284,7 @@ bool Conversation::Expected(const PgError& error) const {
 void Conversation::OnError(const PgError& error) {
   ++counts_.errors[error.sqlstate];
   if (error.severity == severity::kFatal || error.severity == severity::kPanic) {
-    // A cancel may hit the parameters that the pooler sets ahead of the query; then it cannot go
-    // on.
-    const bool cancelled = cancel_sent_ && error.sqlstate == sqlstate::kQueryCanceled;
-    if (!allowed_sqlstates_.contains(error.sqlstate) && !cancelled) {
+    if (!allowed_sqlstates_.contains(error.sqlstate)) {
       return Violate(Rule::kError, "expected no end of the connection, got " + ToString(error));
     }
     over_ = told_why_ = true;
