@@ -34,7 +34,7 @@ async def fails(kind, awaitable, sqlstate=None):
     raise AssertionError(f"no {kind.__name__}")
 
 
-async def until(condition, what, seconds=5):
+async def until(condition, what, seconds=3):
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():
         if asyncio.get_running_loop().time() > deadline:

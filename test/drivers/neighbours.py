@@ -13,7 +13,7 @@ import struct
 import threading
 
 NEIGHBOURS = 5
-STAY_SECONDS = 0.005
+STAY_SECONDS = 0.008
 INSPECT_EVERY = 8  # transactions
 ROUNDS_AFTER = 3 * INSPECT_EVERY  # after the scenario's end, so that each server is inspected
 

@@ -297,7 +297,7 @@ def _notified(connection, channel, payload):
         select.select([connection], [], [], 0.05)
         connection.poll()
         return any((n.channel, n.payload) == (channel, payload) for n in connection.notifies)
-    until(arrived, f"the notification {payload}", seconds=5)
+    until(arrived, f"the notification {payload}", seconds=3)
 
 
 @check

@@ -425,7 +425,7 @@ def a_listener_hears_of_what_others_commit():
         sender.execute("SELECT pg_notify('news_3', %s)", (f"item {turn}",))
         sender.rollback() if turn == 2 else sender.commit()
         listener.execute("SELECT 1")
-    until(lambda: listener.execute("SELECT 1") and len(heard) >= 4, "four notifications", seconds=5)
+    until(lambda: listener.execute("SELECT 1") and len(heard) >= 4, "four notifications", seconds=3)
     equal([n.payload for n in heard], ["item 0", "item 1", "item 3", "item 4"])
     listener.execute("UNLISTEN *")
 

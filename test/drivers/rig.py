@@ -37,6 +37,7 @@ synchronous_commit = off
 full_page_writes = off
 autovacuum = off
 huge_pages = off
+jit = off
 timezone = 'UTC'
 log_min_messages = warning
 log_min_error_statement = panic
@@ -104,14 +105,13 @@ class Postgres:
             raise
         return self
 
-    def _as_owner(self, command, **more):
-        if self.owner:
-            more.update(user=self.owner.pw_uid, group=self.owner.pw_gid, extra_groups=[])
-        return subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True, **more)
+    def _as_owner(self, command, output=subprocess.PIPE):
+        identity = dict(user=self.owner.pw_uid, group=self.owner.pw_gid, extra_groups=[]) if self.owner else {}
+        return subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                text=True, **identity)
 
-    def _run(self, *command, text=None):
-        process = self._as_owner(list(command)) if text is None else self._as_owner([*command, "-c", text])
+    def _run(self, *command):
+        process = self._as_owner(command)
         output = process.communicate()[0]
         if process.returncode != 0:
             raise RigError(f"{command[0]} failed:\n{output}")
@@ -124,25 +124,21 @@ class Postgres:
         (data / "postgresql.conf").write_text(SETTINGS.format(port=self.port, folder=self.folder))
         (data / "pg_hba.conf").write_text(HOST_RULES)
         with open(self.folder / "log", "w", encoding="utf-8") as log:
-            self.process = subprocess.Popen(
-                [postgres_program("postgres"), "-D", str(data)], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, **(dict(user=self.owner.pw_uid, group=self.owner.pw_gid, extra_groups=[]) if self.owner else {}))
+            self.process = self._as_owner([postgres_program("postgres"), "-D", str(data)], log)
         until(lambda: self.process.poll() is not None or self._ready(), "PostgreSQL's start")
         if self.process.poll() is not None:
             raise RigError("PostgreSQL does not start:\n" + self.log())
-        self.sql("postgres", f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")
-        self.sql("postgres", f"CREATE ROLE {USER}_reader")
-        self.sql("postgres", f"GRANT {USER}_reader TO {USER}")
-        for mode in MODES:
-            self.sql("postgres", f"CREATE DATABASE {USER}_{mode} OWNER {USER}")
+        self.sql("postgres", f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'", f"CREATE ROLE {USER}_reader",
+                 f"GRANT {USER}_reader TO {USER}", *(f"CREATE DATABASE {USER}_{mode} OWNER {USER}" for mode in MODES))
 
     def _ready(self):
         return self._as_owner([postgres_program("pg_isready"), "-q", "-h", str(self.folder), "-p", str(self.port),
                                "-t", "1"]).wait() == 0
 
-    def sql(self, database, text):
+    def sql(self, database, *statements):
         return self._run(postgres_program("psql"), "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-h", str(self.folder), "-p",
-                         str(self.port), "-U", "postgres", "-d", database, text=text)
+                         str(self.port), "-U", "postgres", "-d", database,
+                         *(word for statement in statements for word in ("-c", statement)))
 
     def log(self):
         return (self.folder / "log").read_text(errors="replace")

@@ -319,7 +319,7 @@ def a_listener_on_a_raw_connection():
             driver.poll()
             return any(n.payload == str(turn) for n in driver.notifies)
 
-        until(heard, f"notification {turn}", seconds=5)
+        until(heard, f"notification {turn}", seconds=3)
     raw.close()
 
 
