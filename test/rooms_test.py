@@ -21,14 +21,15 @@ ALLOWED = {
     "wire": "base",
     "config": "base",
     "side": "base",
+    "sql": "base",
     "auth": "wire base",
     "route": "wire config base",
     "admin": "wire config base",
     "net": "ring tls base",
     "pool": "net auth route wire config side base",
-    "session": "pool net route auth admin wire config side base",
-    "shard": "session pool net auth route admin ring tls wire config side base",
-    "main": "shard session pool net auth route admin ring tls wire config side base",
+    "session": "pool net route auth admin wire config side sql base",
+    "shard": "session pool net auth route admin ring tls wire config side sql base",
+    "main": "shard session pool net auth route admin ring tls wire config side sql base",
 }
 ALLOWED = {room: set(below.split()) for room, below in ALLOWED.items()}
 
@@ -37,6 +38,7 @@ LIBRARIES = {
     r"liburing(\.h|/)|linux/io_uring": {"ring"},
     r"wolfssl/": {"tls", "auth"},
     r"nlohmann/": {"config"},
+    r"pg_query(\.h|/)|protobuf-c/": {"sql"},
 }
 
 # Written in quotes too, as their own documentation does.

@@ -6,7 +6,7 @@
 packages=(
   # to build the daemon
   g++ meson ninja-build pkg-config dpkg-dev ca-certificates python3
-  liburing-dev libabsl-dev nlohmann-json3-dev libidn-dev libwolfssl-dev
+  liburing-dev libabsl-dev nlohmann-json3-dev libidn-dev libwolfssl-dev libpg-query-dev libprotobuf-c-dev
   # to run and try it
   postgresql-15 postgresql-client-15
   # to test and measure it
