@@ -172,7 +172,8 @@ void Server::SetParameter(Bytes body) {
 
 // --- cleaning ------------------------------------------------------------------------------------
 //
-//   what the client's requests owe ─▶ cancels on their way ─▶ ROLLBACK ─▶ reset query ─▶ OnClean
+//   what the client's requests owe ─▶ end of its pipeline ─▶ cancels on their way ─▶ ROLLBACK
+//   ─▶ reset query ─▶ OnClean
 //
 // Each step only where it is needed; all of them together within pool.reset_timeout.
 
@@ -184,7 +185,7 @@ void Server::BeginCleaning(Cleaning cleaning) {
   StartTimer(pool().settings().pool.reset_timeout);
   if (cleaning == Cleaning::kAll) {
     if (!replies_.at_rest()) Cancel(nullptr);
-    if (replies_.needs_sync()) SendSync();
+    if (replies_.needs_sync()) SendFlush();  // nothing else makes PostgreSQL say how it stands
   }
   if (stream_->receive_paused()) stream_->ResumeReceive();
   OnSettlingBytes();
@@ -210,6 +211,7 @@ void Server::OnSettlingBytes() {
         replies_.FakeSent();
         break;
       case ReplyStep::Event::kInjectedError:
+        if (step.failed != Request::kQuery) break;  // a pipeline that fails is undone as well
         return pool().OnBroken(*this, CloseReason::kNotSettled);
       case ReplyStep::Event::kBroken:
         return pool().OnBroken(*this, CloseReason::kProtocol);
@@ -247,7 +249,7 @@ void Server::EndCopy() {
 void Server::NextStep() {
   TRIREME_ASSERT(state() == State::kSettling);
   if (!replies_.at_rest() || !inbox_.empty()) return;
-  if (replies_.needs_sync()) return SendSync();
+  if (replies_.needs_sync()) return UndoPipeline();
   if (held()) return;  // OnCancelEnded goes on
   if (TRIREME_MUTATION(kNoRollback)) replies_.SetStatus(TransactionStatus::kIdle);
   if (replies_.status() != TransactionStatus::kIdle) return SendOwn("ROLLBACK");
@@ -279,6 +281,40 @@ void Server::SendOwn(std::string_view sql) {
   std::string message;
   MessageWriter(message).Query(sql);
   replies_.Expect(Request::kQuery, Disposition::kSkip);
+  SendText(message);
+}
+
+// A Sync alone would commit what the pipeline has done, which PostgreSQL undoes when a client
+// vanishes before its Sync. After an error everything up to the Sync is passed over, and undone.
+void Server::UndoPipeline() {
+  std::string message;
+  MessageWriter writer(message);
+  writer.Begin(frontend::kParse);
+  writer.String("");
+  writer.String("ROLLBACK");
+  writer.Int16(0);  // no parameter types
+  writer.End();
+  writer.Begin(frontend::kBind);
+  writer.String("");
+  writer.String("");
+  for (int i = 0; i < 3; ++i) writer.Int16(0);  // no formats, no values, no result formats
+  writer.End();
+  writer.Begin(frontend::kExecute);
+  writer.String("");
+  writer.Int32(0);
+  writer.End();
+  for (Request request : {Request::kParse, Request::kBind, Request::kExecute}) {
+    replies_.Expect(request, Disposition::kSkip);
+  }
+  SendText(message);
+  SendSync();
+}
+
+void Server::SendFlush() {
+  std::string message;
+  MessageWriter writer(message);
+  writer.Begin(frontend::kFlush);
+  writer.End();
   SendText(message);
 }
 

@@ -101,6 +101,8 @@ class Server final : public PooledServer, private StreamOwner {
   void NextStep();
   void OnCancelEnded();
   void SendOwn(std::string_view sql);
+  void UndoPipeline();
+  void SendFlush();
   void SendSync();
   void ForgetUnreported();
   void SendText(std::string_view text);

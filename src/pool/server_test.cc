@@ -108,16 +108,60 @@ TEST(Server, EndsTheCopyOfAClientThatHasGone) {
   EXPECT_TRUE(lent.UntilIdle());
 }
 
-TEST(Server, SendsTheSyncThatAGoneClientDidNot) {
+const std::string kFlush = Raw("H\0\0\0\x04");
+const std::string kUndoPipeline = Raw("P\0\0\0\x10\0ROLLBACK\0\0\0") +
+                                  Raw("B\0\0\0\x0c\0\0\0\0\0\0\0\0") +
+                                  Raw("E\0\0\0\x09\0\0\0\0\0") + Written([](auto& w) { w.Sync(); });
+
+// A Sync alone would commit what PostgreSQL undoes when a client vanishes.
+TEST(Server, UndoesThePipelineThatAGoneClientDidNotEnd) {
   Lent lent;
   lent.client.server->replies().Expect(Request::kParse, Disposition::kForward);
   const std::string parse = Raw("P\0\0\0\x08\0\0\0\0");
   lent.client.server->stream().SendCopy(AsBytes(parse));
   ASSERT_TRUE(lent.backend.Expects(parse));
   lent.Abandon();
-  ASSERT_TRUE(lent.backend.Expects(Written([](auto& w) { w.Sync(); })));
+  ASSERT_TRUE(lent.backend.Expects(kFlush));
   lent.postgres.Accept().Close();
-  lent.backend.Send(Written([](auto& w) { w.ParseComplete(); }) + Ready());
+  lent.backend.Send(Written([](auto& w) { w.ParseComplete(); }));
+  ASSERT_TRUE(lent.backend.Expects(kUndoPipeline));
+  lent.backend.Send(Written([](auto& w) {
+                      w.ParseComplete();
+                      w.BindComplete();
+                      w.CommandComplete("ROLLBACK");
+                    }) +
+                    Ready());
+  ASSERT_TRUE(lent.backend.Expects(Query("DISCARD ALL")));
+  lent.backend.Send(Done("DISCARD ALL"));
+  EXPECT_TRUE(lent.UntilIdle());
+}
+
+TEST(Server, UndoesAPipelineThatHasFailed) {
+  Lent lent;
+  lent.client.server->replies().Expect(Request::kParse, Disposition::kForward);
+  lent.Abandon();
+  ASSERT_TRUE(lent.backend.Expects(kFlush));
+  lent.postgres.Accept().Close();
+  lent.backend.Send(Failed("42601"));
+  ASSERT_TRUE(lent.backend.Expects(kUndoPipeline));  // passed over, but for the Sync
+  lent.backend.Send(Ready());
+  ASSERT_TRUE(lent.backend.Expects(Query("DISCARD ALL")));
+  lent.backend.Send(Done("DISCARD ALL"));
+  EXPECT_TRUE(lent.UntilIdle());
+}
+
+// A cancel that comes late may hit what we say ourselves.
+TEST(Server, SettlesWhenUndoingAPipelineFails) {
+  Lent lent;
+  lent.client.server->replies().Expect(Request::kParse, Disposition::kForward);
+  lent.Abandon();
+  ASSERT_TRUE(lent.backend.Expects(kFlush));
+  lent.postgres.Accept().Close();
+  lent.backend.Send(Written([](auto& w) { w.ParseComplete(); }));
+  ASSERT_TRUE(lent.backend.Expects(kUndoPipeline));
+  lent.backend.Send(Failed("57014") + Ready('E'));
+  ASSERT_TRUE(lent.backend.Expects(Query("ROLLBACK")));
+  lent.backend.Send(Done("ROLLBACK"));
   ASSERT_TRUE(lent.backend.Expects(Query("DISCARD ALL")));
   lent.backend.Send(Done("DISCARD ALL"));
   EXPECT_TRUE(lent.UntilIdle());

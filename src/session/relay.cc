@@ -17,6 +17,7 @@
 //  requests); each
 //    side resumes when the other has drained. Neither can stop both, so there is no deadlock.
 #include <string>
+#include <string_view>
 
 #include "base/assert.h"
 #include "base/marks.h"
@@ -52,6 +53,15 @@ std::string StandIn(Request refusal) {
   }
   writer.End();
   return message;
+}
+
+// As PostgreSQL says it of a type it does not know. Of an impossible length it says nothing at all.
+std::string BrokenText(char type) {
+  static constexpr std::string_view kKnown = "QPBDECHSFdcf";
+  const std::string number = std::to_string(static_cast<uint8_t>(type));
+  return kKnown.find(type) == std::string_view::npos
+             ? "invalid frontend message type " + number
+             : "invalid length of a frontend message of type " + number;
 }
 
 PgError ErrorOf(Request refusal) {
@@ -164,8 +174,7 @@ bool Client::ActOnRequest(const RequestStep& step) {
     case Event::kBroken:
       CloseWith({.severity = severity::kFatal,
                  .sqlstate = sqlstate::kProtocolViolation,
-                 .message = "invalid frontend message type or length (type " +
-                            std::to_string(static_cast<uint8_t>(requests_.broken_type())) + ")"},
+                 .message = BrokenText(requests_.broken_type())},
                 "protocol violation");
       return false;
   }
