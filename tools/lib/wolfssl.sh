@@ -6,7 +6,7 @@
 # a temporary folder; nothing under /etc/apt is read as root or changed. Order: the pinned newest release,
 # then the next Debian's with its security patches; when neither can be had, the build uses the packaged library.
 #
-# Sourced. Needs common.sh. fetch_wolfssl never fails the caller.
+# Sourced. Needs common.sh and debian_source.sh. fetch_wolfssl never fails the caller.
 
 wolfssl_dir=$root/subprojects/wolfssl
 wolfssl_overlay=$root/subprojects/packagefiles/wolfssl
@@ -19,47 +19,11 @@ wolfssl_version() {
   sed -n 's/^#define LIBWOLFSSL_VERSION_STRING "\(.*\)"$/\1/p' "$1/wolfssl/version.h" 2>/dev/null
 }
 
-# Prints the address of the Debian archive among this machine's configured sources: as apt knows it, or, before the
-# first apt-get update, by the usual last part of such an address.
-debian_archive() {
-  # shellcheck disable=SC2016  # the dollars are apt's
-  {
-    apt-get indextargets --format '$(REPO_URI)|$(LABEL)' 'Created-By: Packages' 2>/dev/null |
-      awk -F'|' '$2 == "Debian" { print $1 }'
-    sed '/^[[:space:]]*#/d' /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null |
-      grep -oE '[a-z+]+://[^[:space:]]+/debian/?([[:space:]]|$)' | tr -d '[:space:]'
-  } | sed -n 1p
-}
-
-# fetch_from_suite SUITE FOLDER APT-OPTION...: the package's source, as apt verified it, into FOLDER.
-fetch_from_suite() {
-  local suite=$1 folder=$2 archive valid_until=true keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  shift 2
-  # Signed, but perhaps old: of no matter to a tarball whose hash we know.
-  [ "$suite" != "$wolfssl_pinned_suite" ] || valid_until=false
-  archive=$(debian_archive)
-  [ -n "$archive" ] || return 1
-  mkdir -p "$folder/parts" "$folder/lists/partial" "$folder/source"
-  {
-    printf 'Types: deb-src\nURIs: %s\nSuites: %s\nComponents: main\n' "$archive" "$suite"
-    [ ! -r "$keyring" ] || printf 'Signed-By: %s\n' "$keyring"
-  } >"$folder/parts/wolfssl.sources"
-  local options=(-qq
-    -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$folder/parts"
-    -o "Dir::State::lists=$folder/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
-    -o APT::Sandbox::User= -o Acquire::Languages=none
-    -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o Acquire::Retries=2)
-  (
-    cd "$folder/source" &&
-      timeout 180 apt-get "${options[@]}" -o APT::Update::Error-Mode=any -o "Acquire::Check-Valid-Until=$valid_until" update &&
-      timeout 300 apt-get "${options[@]}" source "$@" wolfssl
-  ) >"$folder/log" 2>&1
-}
-
 # The pinned release: the tarball alone, since the archive's packaging files for it come and go.
 unpack_pinned_wolfssl() {
   local folder=$1 tarball
-  fetch_from_suite "$wolfssl_pinned_suite" "$folder" --tar-only || return 1
+  # Signed, but perhaps old: of no matter to a tarball whose hash we know.
+  check_valid_until=false fetch_from_suite "$wolfssl_pinned_suite" "$folder" --tar-only wolfssl || return 1
   tarball=$(find "$folder/source" -maxdepth 1 -name 'wolfssl_*.orig.tar.gz' -print -quit)
   [ -n "$tarball" ] || return 1
   printf '%s  %s\n' "$wolfssl_pinned_sha256" "$tarball" | sha256sum --check --status || return 1
@@ -67,7 +31,7 @@ unpack_pinned_wolfssl() {
 }
 
 unpack_second_wolfssl() {
-  fetch_from_suite "$wolfssl_second_suite" "$1"
+  fetch_from_suite "$wolfssl_second_suite" "$1" wolfssl
 }
 
 # install_wolfssl FOLDER: moves what the build needs out of FOLDER/source, all or nothing.
