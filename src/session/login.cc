@@ -128,7 +128,8 @@ void Login::OnStartup(const StartupMessage& startup) {
   database_ = startup.database;
   if (startup.needs_negotiation()) {
     std::string text;
-    MessageWriter(text).NegotiateProtocolVersion(kProtocolMinorNewest, startup.protocol_options);
+    // Never more than was asked for: libpq takes that for a broken server.
+    MessageWriter(text).NegotiateProtocolVersion(minor_, startup.protocol_options);
     client_.SendText(text);
   }
   if (startup.replication != Replication::kNone) {

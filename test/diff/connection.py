@@ -23,6 +23,7 @@ class Connection:
         self.address = address
         self.received = []
         self.closed = False
+        self.piece = 65536  # bytes a send at most
         self.splitter = messages.Splitter()
         self.socket = self.connect()
         self.socket.setblocking(False)
@@ -53,7 +54,7 @@ class Connection:
                 self.receive()
             if writable and not self.closed:
                 try:
-                    left = left[self.socket.send(left[:65536]):]
+                    left = left[self.socket.send(left[:self.piece]):]
                 except BlockingIOError:
                     pass
                 except OSError:

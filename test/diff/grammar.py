@@ -243,8 +243,12 @@ def random_sequence(seed, features, clients=1, pool=3):
 
 
 def of_seed(seed, features):
-    """Two thirds with one client and company; else two or three clients on one or two servers."""
+    """Two thirds with one client and company; else two or three clients on one or two servers. One in five comes in
+    pieces."""
     chance = random.Random(seed * 7919)
     if chance.random() < 0.66:
-        return random_sequence(seed, features, 1, chance.choice([1, 3, 3]))
-    return random_sequence(seed, features, chance.choice([2, 3]), chance.choice([1, 2]))
+        sequence = random_sequence(seed, features, 1, chance.choice([1, 3, 3]))
+    else:
+        sequence = random_sequence(seed, features, chance.choice([2, 3]), chance.choice([1, 2]))
+    sequence.pieces = chance.choice([0, 0, 0, 0, chance.choice([1, 3, 7])])
+    return sequence

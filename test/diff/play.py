@@ -176,6 +176,10 @@ class Through(Player):
         super().__init__(address, database)
         self.storage_database, self.monitor, self.company = storage_database, monitor, company
 
+    def cut_up(self, sequence):
+        for client in self.clients.values():
+            client.piece = sequence.pieces or client.piece
+
     @staticmethod
     def complete(client, number, direct):
         return client.closed or len(client.received) >= direct.counts[number]
@@ -208,6 +212,7 @@ class Through(Player):
         """Step by step; a client that gets less than it should ends the play."""
         try:
             self.arrive(sequence)
+            self.cut_up(sequence)
             for number, step in enumerate(steps_with_ends(sequence)):
                 if step.verb != "wait":
                     self.act(step)
@@ -230,6 +235,7 @@ class Through(Player):
             left[step.client].append((number, step))
         try:
             self.arrive(sequence)
+            self.cut_up(sequence)
             end = time.monotonic() + SECONDS_MAX
             while any(left.values()) and time.monotonic() < end:
                 moved = False

@@ -160,6 +160,7 @@ class Sequence:
     pool: int = 3
     alone: bool = False     # nobody else uses the pool meanwhile
     loose: bool = False     # the clients have nothing to do with each other and may wait for a server
+    pieces: int = 0         # through Trireme, bytes go in pieces of this size
     modes: tuple = MODES
     needs: tuple = ()       # subjects of expected.txt
 
@@ -173,6 +174,7 @@ class Sequence:
         head = [f"# {line}" for line in self.title.splitlines()]
         head += [f"pool {self.pool}"] if self.pool != 3 else []
         head += ["alone"] if self.alone else []
+        head += [f"pieces {self.pieces}"] if self.pieces else []
         head += ["loose"] if self.loose else []
         head += ["modes " + " ".join(self.modes)] if self.modes != MODES else []
         head += ["needs " + " ".join(self.needs)] if self.needs else []
@@ -197,6 +199,8 @@ def read(text, called):
             verb, *arguments = words
             if verb == "pool":
                 sequence.pool = int(arguments[0])
+            elif verb == "pieces":
+                sequence.pieces = int(arguments[0])
             elif verb == "alone":
                 sequence.alone = True
             elif verb == "loose":
