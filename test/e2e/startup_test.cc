@@ -61,7 +61,7 @@ TEST(Startup, AnUnknownProtocolExtensionIsNamedAndTheLoginGoesOn) {
   const std::vector<Message> answer = client.TryLogin({.more = {{"_pq_.teleport", "on"}}});
   const Message* negotiate = FindType(answer, 'v');
   ASSERT_NE(negotiate, nullptr) << Types(answer);
-  EXPECT_EQ(ReadBe32(negotiate->body), 196608u);  // no more than was asked for
+  EXPECT_EQ(ReadBe32(negotiate->body), 196608);  // no more than was asked for
   EXPECT_EQ(ReadBe32(negotiate->body, 4), 1);
   EXPECT_EQ(negotiate->body.substr(8), CString("_pq_.teleport"));
   EXPECT_EQ(client.Value("SELECT 1"), "1");
