@@ -19,7 +19,7 @@ namespace {
 constexpr unsigned kFeatureMinimumWait = 1u << 15;  // IORING_FEAT_MIN_TIMEOUT, not in liburing 2.3
 constexpr unsigned kMinimumWaitMicroseconds = 50;
 constexpr Duration kSendsWait = 10ms;  // bounds a wait for sends that did not complete at once
-constexpr size_t kSmallSend = 16384;
+constexpr size_t kSmallSend = 4096;
 
 Status Failed(std::string_view what, int error) {
   return Unavailable(absl::StrCat("cannot set up io_uring (", ToAbsl(what),
@@ -134,6 +134,15 @@ void Ring::BeginSend(int fd, Bytes bytes, uint64_t user_data) {
   entry.len = static_cast<uint32_t>(bytes.size());
   entry.msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
   if (bytes.size() <= kSmallSend) ++small_sends_;
+}
+
+void Ring::BeginSendMessage(int fd, const msghdr& message, uint64_t user_data) {
+  io_uring_sqe& entry = Begin(user_data);
+  entry.opcode = IORING_OP_SENDMSG;
+  entry.fd = fd;
+  entry.addr = reinterpret_cast<uint64_t>(&message);
+  entry.len = 1;
+  entry.msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
 }
 
 void Ring::BeginCancel(uint64_t target, uint64_t user_data) {

@@ -56,6 +56,7 @@ class Ring {
   void BeginReceive(int fd, uint64_t user_data);  // multishot, into provided buffers
   void BeginReceiveInto(int fd, MutableBytes memory, uint64_t user_data);
   void BeginSend(int fd, Bytes bytes, uint64_t user_data);  // all of them or an error
+  void BeginSendMessage(int fd, const msghdr& message, uint64_t user_data);  // all of it, too
   void BeginCancel(uint64_t target, uint64_t user_data);
 
   // The bytes of a receive; they are ours again after Recycle.

@@ -2,8 +2,8 @@
 //
 // trireme-floor: the least a process between client and server can do on this kernel. One upstream
 // connection for each client, bytes passed as they come, no protocol, no pool. The same io_uring
-// operations as Trireme: multishot receives into provided buffers, sends straight from these, one
-// system call a turn. What a pooler costs above it is the pooler.
+// operations as Trireme: multishot receives into provided buffers, sends straight from these (what
+// has queued up in one), one system call a turn. What a pooler costs above it is the pooler.
 //
 // Each thread has its own ring and accept socket. A pair of sockets is one Pair; a side that ends
 // ends both, after what is queued for the other has been sent.
@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -71,11 +72,15 @@ class Relay {
     uint16_t buffer;
     Bytes bytes;
   };
+  static constexpr size_t kGatherMax = 32;
   struct Side {  // a socket, and what is to be sent to it
     int fd = -1;
     bool sending = false;
     bool starved = false;  // wants to receive, and no buffer is free
     std::deque<Piece> queue;
+    size_t sent_pieces = 0;  // of the queue, that are on their way
+    msghdr message{};
+    iovec vector[kGatherMax];
   };
   struct Pair {
     Side sides[2];  // client, server
@@ -191,18 +196,32 @@ class Relay {
     if (target.sending || target.queue.empty()) return;
     target.sending = true;
     ++pair.in_flight;
-    ring_->BeginSend(target.fd, target.queue.front().bytes, Tag(index, side, Operation::kSend));
+    const uint64_t tag = Tag(index, side, Operation::kSend);
+    target.sent_pieces = std::min(target.queue.size(), kGatherMax);
+    if (target.sent_pieces == 1) {
+      ring_->BeginSend(target.fd, target.queue.front().bytes, tag);
+      return;
+    }
+    for (size_t i = 0; i < target.sent_pieces; ++i) {
+      const Bytes bytes = target.queue[i].bytes;
+      target.vector[i] = {const_cast<std::byte*>(bytes.data()), bytes.size()};
+    }
+    target.message.msg_iov = target.vector;
+    target.message.msg_iovlen = target.sent_pieces;
+    ring_->BeginSendMessage(target.fd, target.message, tag);
   }
 
   void OnSent(uint32_t index, uint32_t side, int32_t result) {
     Pair& pair = *pairs_[index];
     Side& target = pair.sides[side];
     target.sending = false;
-    ring_->Recycle(target.queue.front().buffer);
-    target.queue.pop_front();
+    for (; target.sent_pieces > 0; --target.sent_pieces) {
+      ring_->Recycle(target.queue.front().buffer);
+      target.queue.pop_front();
+      FeedStarved();
+    }
     if (result < 0) End(pair);
     Send(index, side);
-    FeedStarved();
   }
 
   void End(Pair& pair) {

@@ -7,6 +7,7 @@
     defaults                 what every workload starts from: load, backend, pool, cores, pins,
                              mode, auth (of clients at the pooler: trust, md5, scram-sha-256)
     poolers                  [{name, kind, config, …}], kind: direct, floor, pgbouncer, trireme, command
+                             busy_core (only the clients of Trireme's core 0 work; of others as many)
     workloads                [{name, load, backend, pool, …}]
     parameters               {"load.clients": [8, 32]}: a grid over any value of a workload, or of a pooler's
                              configuration: "config.sharing.fairness_window" (Trireme only)
@@ -27,9 +28,10 @@ import pathlib
 
 KINDS = ("direct", "floor", "pgbouncer", "trireme", "command")
 PERS = ("transaction", "statement", "connection", "megabyte")
-KNOWN = {"name", "title", "question", "repeats", "baseline", "defaults", "poolers", "workloads", "parameters", "metrics",
-         "per", "scale", "tour", "notes"}
-WORKLOAD = {"name", "load", "backend", "pool", "cores", "pins", "mode", "auth", "per", "system_calls"}
+KNOWN = {"name", "title", "question", "repeats", "baseline", "defaults", "poolers", "workloads", "parameters",
+         "metrics", "per", "scale", "tour", "notes"}
+WORKLOAD = {"name", "load", "backend", "pool", "cores", "pins", "mode", "auth", "per", "system_calls",
+            "busy_core"}
 AUTHS = ("trust", "md5", "scram-sha-256")
 POOLER = {"name", "kind", "config", "command", "config_text", "program", "clients_max", "cores", "threads"}
 
@@ -123,7 +125,8 @@ class Experiment:
                 self.fail(f'every entry of "{key}" needs a "name" of its own')
             for entry in d[key]:
                 for word in set(entry) - known:
-                    self.fail(f'{key} "{entry["name"]}": unknown key "{word}"; expected one of {", ".join(sorted(known))}')
+                    self.fail(f'{key} "{entry["name"]}": unknown key "{word}"; expected one of '
+                              f'{", ".join(sorted(known))}')
         for entry in d["workloads"]:
             if entry.get("auth", "trust") not in AUTHS:
                 self.fail(f'workload "{entry["name"]}": "auth" is none of {", ".join(AUTHS)}')

@@ -69,6 +69,11 @@ def p99_to_p50(record):
     return value["p99_us"] / value["p50_us"] if value["count"] and value["p50_us"] else None
 
 
+def some(megabytes):
+    """Below one a second it is requests, not what bulk is about."""
+    return megabytes if megabytes >= 1 else None
+
+
 def idle_bytes(record):
     connected = record["load"]["options"]["idle_clients"]
     grown = record.get("rss_grown")
@@ -79,8 +84,8 @@ MEASURES = [
     Measure("tps", "transactions/s", "more", "{:,.0f}", lambda r: r["load"]["transactions_per_second"]),
     Measure("statements", "statements/s", "more", "{:,.0f}", lambda r: r["load"]["statements_per_second"]),
     Measure("connects", "connections/s", "more", "{:,.0f}", lambda r: r["load"]["connections_per_second"] or None),
-    Measure("mb_in", "MB/s to clients", "more", "{:,.0f}", lambda r: r["load"]["bytes_received_per_second"] / 1e6),
-    Measure("mb_out", "MB/s from clients", "more", "{:,.0f}", lambda r: r["load"]["bytes_sent_per_second"] / 1e6),
+    Measure("mb_in", "MB/s to clients", "more", "{:,.0f}", lambda r: some(r["load"]["bytes_received_per_second"] / 1e6)),
+    Measure("mb_out", "MB/s from clients", "more", "{:,.0f}", lambda r: some(r["load"]["bytes_sent_per_second"] / 1e6)),
     Measure("mean", "latency mean, µs", "less", "{:,.0f}", latency("mean_us")),
     Measure("p50", "latency p50, µs", "less", "{:,.0f}", latency("p50_us")),
     Measure("p90", "latency p90, µs", "less", "{:,.0f}", latency("p90_us")),
@@ -98,7 +103,8 @@ MEASURES = [
             lambda r: ratio(r["load"]["fairness"]["min"], r["load"]["fairness"]["mean"])),
     Measure("most", "most served client / mean", "less", "{:.3f}",
             lambda r: ratio(r["load"]["fairness"]["max"], r["load"]["fairness"]["mean"])),
-    Measure("cpu", "pooler CPU, µs per {per}", "less", "{:,.2f}", lambda r: per_unit(usage(r, "pooler", "run_s"), r, 1e6)),
+    Measure("cpu", "pooler CPU, µs per {per}", "less", "{:,.2f}",
+            lambda r: per_unit(usage(r, "pooler", "run_s"), r, 1e6)),
     Measure("cpu_user", "… user (ticks)", "less", "{:,.2f}", lambda r: per_unit(usage(r, "pooler", "user_s"), r, 1e6)),
     Measure("cpu_system", "… system (ticks)", "less", "{:,.2f}",
             lambda r: per_unit(usage(r, "pooler", "system_s"), r, 1e6)),
@@ -118,8 +124,10 @@ MEASURES = [
     Measure("turns", "turns per {per}", "less", "{:.3f}", lambda r: per_unit(shards(r, "turns"), r)),
     Measure("batch", "receives per turn", "more", "{:.2f}", lambda r: ratio(shards(r, "receives"), shards(r, "turns"))),
     Measure("sleeps", "sleeps per {per}", "less", "{:.3f}", lambda r: per_unit(shards(r, "sleeps"), r)),
-    Measure("steals", "steals per 1000 {per}s", "", "{:,.1f}", lambda r: per_unit(shards(r, "steals_received"), r, 1000)),
-    Measure("grants", "grants per 1000 {per}s", "", "{:,.1f}", lambda r: per_unit(shards(r, "grants_received"), r, 1000)),
+    Measure("steals", "steals per 1000 {per}s", "", "{:,.1f}",
+            lambda r: per_unit(shards(r, "steals_received"), r, 1000)),
+    Measure("grants", "grants per 1000 {per}s", "", "{:,.1f}",
+            lambda r: per_unit(shards(r, "grants_received"), r, 1000)),
     Measure("mails", "letters per 1000 {per}s", "", "{:,.1f}", lambda r: per_unit(shards(r, "mails_sent"), r, 1000)),
     Measure("wake_ups", "wake-ups per 1000 {per}s", "less", "{:,.1f}",
             lambda r: per_unit(shards(r, "wake_ups_sent"), r, 1000)),

@@ -3,11 +3,13 @@
 compared ran next to each other) with a confidence interval by bootstrap. Also histograms of trireme-load, which add
 up across rounds."""
 
+import itertools
 import math
 import random
 import statistics
 
-RESAMPLES = 2000
+RESAMPLES = 1000
+ROUNDS_EXACT_MAX = 4  # up to here every resample is looked at instead
 
 
 def median(values):
@@ -43,8 +45,15 @@ def bootstrap_median(values, confidence=0.95, seed=1):
     middle = statistics.median(values)
     if len(values) < 2:
         return middle, None, None
-    chance = random.Random(seed)
-    medians = sorted(statistics.median(chance.choices(values, k=len(values))) for _ in range(RESAMPLES))
+    count = len(values)
+    if count <= ROUNDS_EXACT_MAX:
+        samples = itertools.product(values, repeat=count)
+    else:
+        chance = random.Random(seed)
+        samples = (chance.choices(values, k=count) for _ in range(RESAMPLES))
+    half = count // 2
+    ordered = (sorted(sample) for sample in samples)
+    medians = sorted(row[half] if count % 2 else (row[half - 1] + row[half]) / 2 for row in ordered)
     tail = (1 - confidence) / 2
     return middle, quantile(medians, tail), quantile(medians, 1 - tail)
 

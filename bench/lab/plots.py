@@ -157,8 +157,8 @@ NINES = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999]
 
 
 def distributions(title, series):
-    """series: [(name, [(greatest ns, count)])]: latency by percentile, the tail stretched: each step up is a tenth of the
-    runs that were left."""
+    """series: [(name, [(greatest ns, count)])]: latency by percentile, the tail stretched: each step up is a tenth of
+    the runs that were left."""
     drawn = [(index, name, buckets) for index, (name, buckets) in enumerate(series) if buckets]
     if not drawn:
         return ""

@@ -245,9 +245,9 @@ def html_report(definitions, records, facts):
     rows = "".join(f"<tr><td>{html.escape(name)}</td><td style='text-align:left;white-space:normal'>"
                    f"{html.escape(str(value))}</td></tr>" for name, value in facts.items())
     contents = " · ".join(f'<a href="#{html.escape(cells.name)}">{html.escape(cells.name)}</a>' for cells in every)
-    how = ("Medians over rounds, with the least and the greatest round beside them. × is the ratio to the baseline, taken "
-           "within rounds (the poolers ran next to each other), with the 95 % interval of its median by bootstrap; green "
-           "and red only where that interval excludes 1. Ratios and costs can be quoted; rates belong to this machine "
+    how = ("Medians over rounds, with the least and the greatest round beside them. × is the ratio to the baseline, "
+           "taken within rounds (the poolers ran next to each other), with the 95 % interval of its median by bootstrap; "
+           "green and red only where that interval excludes 1. Ratios and costs can be quoted; rates belong to this machine "
            "and this hour. Load, pooler and backend share its CPUs unless the experiment pins them.")
     return (f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Trireme lab</title>"
             f"<style>{STYLE}</style></head><body><h1>Trireme lab</h1><p>{contents}</p><p>{how}</p>"

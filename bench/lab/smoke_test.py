@@ -38,8 +38,8 @@ class Smoke(unittest.TestCase):
         return (self.pooler or self.backend).port
 
     def load(self, port, *arguments, seconds="300ms"):
-        argv = [str(TOOLS["trireme-load"]), "--port", str(port), "--clients", "12", "--threads", "2", "--warmup", "50ms",
-                "--duration", seconds, "--progress", "0", *arguments]
+        argv = [str(TOOLS["trireme-load"]), "--port", str(port), "--clients", "12", "--threads", "2",
+                "--warmup", "50ms", "--duration", seconds, "--progress", "0", *arguments]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
         report = json.loads(done.stdout)

@@ -2,7 +2,10 @@
 """What a run needs, started and ended: a backend (trireme-stub, or a private PostgreSQL) and a pooler before it. All on
 free ports of 127.0.0.1, all files in one temporary directory, every process ended by its id."""
 
+import base64
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import pathlib
@@ -144,9 +147,11 @@ class Stage:
         process.connections = connections
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         for command in ([postgres_program("pgbench"), "-i", "-q", "-s", str(settings.get("scale", 1))],
-                        [postgres_program("psql"), "-qc", "CREATE TABLE bench_copy (line text)", "-d"]):
-            subprocess.run([*command, "postgres", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres"], check=True,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+                        [postgres_program("psql"), "-qc", "CREATE TABLE bench_copy (line text)"]):
+            argv = [*command, "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "postgres"]
+            done = subprocess.run(argv, capture_output=True, text=True, env=environment)
+            if done.returncode != 0:
+                raise CannotRun(f"{command[0]} failed: {done.stderr.strip()}")
         return process
 
     def tool(self, name):
@@ -165,10 +170,11 @@ class Stage:
             return None
         facts = {"port": free_port(), "backend_port": backend.port, "pool": workload.get("pool", 32),
                  "cores": workload.get("cores", pooler.get("cores", 1)), "mode": workload.get("mode", "transaction"),
-                 "auth": workload.get("auth", "trust"), "dir": str(self.dir), "cpus": (workload.get("pins") or {}).get("pooler")}
+                 "auth": workload.get("auth", "trust"), "dir": str(self.dir),
+                 "cpus": (workload.get("pins") or {}).get("pooler")}
         try:
             return getattr(self, f"start_{kind}")(pooler, facts)
-        except CannotRun as problem:
+        except (CannotRun, OSError) as problem:
             raise CannotStart(str(problem)) from None
 
     def start_floor(self, pooler, facts):
@@ -183,7 +189,7 @@ class Stage:
         if not program:
             raise CannotStart("PgBouncer is not installed (Debian: apt-get install pgbouncer)")
         users = self.dir / "userlist.txt"
-        users.write_text(f'"postgres" "{PASSWORD}"\n')
+        users.write_text(f'"postgres" "{secret_for(facts["auth"])}"\n')
         trust = facts["auth"] == "trust"
         settings = {"listen_addr": "127.0.0.1", "listen_port": facts["port"], "unix_socket_dir": "",
                     "auth_type": "any" if trust else facts["auth"],
@@ -191,9 +197,11 @@ class Stage:
                     "default_pool_size": facts["pool"], "log_connections": 0, "log_disconnections": 0,
                     "log_pooler_errors": 0}
         settings.update(pooler.get("config", {}))
-        text = (f"[databases]\n* = host=127.0.0.1 port={facts['backend_port']}{' user=postgres' if trust else ''}\n[pgbouncer]\n" +
+        database = f"host=127.0.0.1 port={facts['backend_port']}" + (" user=postgres" if trust else "")
+        text = (f"[databases]\n* = {database}\n[pgbouncer]\n" +
                 "".join(f"{key} = {value}\n" for key, value in settings.items()))
-        return self.start(pooler["name"], [program, self.config_file(pooler, "ini", text)], facts["port"], facts["cpus"])
+        config = self.config_file(pooler, "ini", text)
+        return self.start(pooler["name"], [program, config], facts["port"], facts["cpus"])
 
     def start_trireme(self, pooler, facts):
         program = self.tool("trireme")
@@ -201,11 +209,12 @@ class Stage:
         path = self.config_file(pooler, "json", json.dumps(config, indent=2))
         check = subprocess.run([program, "--check", path], capture_output=True, text=True)
         if check.returncode != 0:
-            raise CannotStart(f"Trireme refuses the configuration: {(check.stderr or check.stdout).strip()}")
+            said = (check.stderr or check.stdout).strip().replace(path, os.path.basename(path).split("-", 1)[1])
+            raise CannotStart(f"Trireme refuses the configuration: {said}")
         return self.start(pooler["name"], [program, path], facts["port"])
 
     def start_command(self, pooler, facts):
-        """Any other pooler: {port}, {backend_port}, {pool}, {cores}, {mode}, {dir}, {config} and {program} are filled in."""
+        """Any other: {port}, {backend_port}, {pool}, {cores}, {mode}, {dir}, {config} and {program} are filled in."""
         program = self.tools.get(pooler["name"]) or os.environ.get(pooler.get("program", ""), "")
         facts = facts | {"program": program}
         if "{program}" in " ".join(pooler["command"]) and not shutil.which(program or "?"):
@@ -226,6 +235,17 @@ class Stage:
         return str(path)
 
 
+def secret_for(auth):
+    """As it is stored: a SCRAM verifier for SCRAM, so that nobody derives keys for each login."""
+    if auth != "scram-sha-256":
+        return PASSWORD
+    salt, iterations = b"sixteen bytes ok", 4096
+    salted = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), salt, iterations)
+    client, server = (hmac.digest(salted, word, "sha256") for word in (b"Client Key", b"Server Key"))
+    texts = [base64.b64encode(value).decode() for value in (salt, hashlib.sha256(client).digest(), server)]
+    return f"SCRAM-SHA-256${iterations}:{texts[0]}${texts[1]}:{texts[2]}"
+
+
 def filled(text, facts):
     """Only the names we know: braces may mean something in a configuration."""
     for name, value in facts.items():
@@ -234,14 +254,15 @@ def filled(text, facts):
 
 
 def trireme_config(facts):
-    cores = {"use": facts["cpus"]} if facts["cpus"] and len(facts["cpus"]) == facts["cores"] else {"use": facts["cores"]}
+    cpus = facts["cpus"]
+    cores = {"use": cpus if cpus and len(cpus) == facts["cores"] else facts["cores"]}
     return {
         "listen": [{"host": "127.0.0.1", "port": facts["port"]}],
         "cores": cores,
         "auth": facts["auth"],
         "storages": {"main": {"hosts": [f"127.0.0.1:{facts['backend_port']}"],
                               "connecting_max": min(max(facts["pool"], 1), 1024)}},
-        "users": {"postgres": {"secret": PASSWORD}, "*": {"secret": PASSWORD}},
+        "users": {name: {"secret": secret_for(facts["auth"])} for name in ("postgres", "*")},
         "routes": [{"database": "*", "user": "*", "storage": "main",
                     "pool": {"mode": facts["mode"], "size": facts["pool"]}}],
         "limits": {"clients_max": 20000},

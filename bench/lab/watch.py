@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run costs: /proc before and after, the CPU's counters through perf where the machine lets us, and Trireme's own
-counters from its console. Everything is a difference between the beginning and the end of the measured time."""
+"""What a run costs: /proc before and after, the CPU's counters through perf where the machine lets us, and Trireme's
+own counters from its console. Everything is a difference between the beginning and the end of the measured time."""
 
 import contextlib
 import os
@@ -90,13 +90,33 @@ def children(pid):
     return found
 
 
+NOTHING = Usage(0, 0, 0, 0)
+
+
 def usage_of(pid):
-    total = Usage(0, 0, 0, 0)
+    """{process: Usage}, and under "ended" what the children that the first one has waited for had used."""
+    found = {}
     for one in children(pid):
         with contextlib.suppress(OSError):
-            usage = Usage.of(one)
-            total = Usage(total.user + usage.user, total.system + usage.system, total.run + usage.run,
-                          total.switches + usage.switches)
+            found[one] = Usage.of(one)
+    with contextlib.suppress(OSError):
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        tick = os.sysconf("SC_CLK_TCK")
+        user, system = int(fields[13]) / tick, int(fields[14]) / tick
+        found["ended"] = Usage(user, system, user + system, 0)
+    return found
+
+
+def used_between(before, after):
+    """Of all processes: those that came meanwhile, and those that went."""
+    total = NOTHING
+    for pid, usage in after.items():
+        used = usage - before.get(pid, NOTHING)
+        total = Usage(total.user + used.user, total.system + used.system, total.run + used.run,
+                      total.switches + used.switches)
+    for pid, usage in before.items():
+        if pid not in after:  # all it ever used is under "ended" now
+            total = total - Usage(usage.user, usage.system, usage.run, 0)
     return total
 
 
@@ -134,6 +154,13 @@ class Watch:
                 self.facts["console_error"] = str(problem)
         return now
 
+    def ports_of_core(self, core):
+        """Where those clients connect from that Trireme has placed on a core."""
+        if not self.console:
+            return []
+        rows = self.console.ask("SHOW CLIENTS")
+        return [int(row["port"]) for row in rows if row["core"] == str(core) and row["database"] != "trireme"]
+
     def begin(self):
         self.before = self.look()
         if self.perf:
@@ -148,7 +175,7 @@ class Watch:
         self.facts["seconds"] = after["at"] - self.before["at"]
         self.facts["busy_s"] = after["busy"] - self.before["busy"]
         for name, usage in after["usage"].items():
-            used = usage - self.before["usage"][name]
+            used = used_between(self.before["usage"].get(name, {}), usage)
             self.facts["usage"][name] = {"user_s": used.user, "system_s": used.system, "run_s": used.run,
                                          "switches": used.switches}
         for name, resident in self.resident_before.items():

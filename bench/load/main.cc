@@ -8,8 +8,12 @@
 
 #include <cstdio>
 #include <fstream>
+#include <iostream>
+#include <string>
 #include <thread>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
 #include "load/report.h"
 #include "load/worker.h"
 
@@ -65,7 +69,9 @@ class Run {
     while (phase_.connected.load() < workers_.size() && ended_.load() == 0) {
       std::this_thread::sleep_for(1ms);
     }
-    if (ended_.load() > 0) phase_.stop.store(true);  // one could not begin
+    const bool nobody = phase_.clients.load() == 0;
+    if (ended_.load() > 0 || nobody) phase_.stop.store(true);  // there is nothing to measure
+    if (options_.choose && !phase_.stop.load()) Choose();
     const Time start = Clock::now() + 5ms;
     phase_.start.store(start.time_since_epoch().count(), std::memory_order_release);
     const Time instants[] = {start + options_.warmup, start + options_.warmup + options_.duration};
@@ -82,6 +88,16 @@ class Run {
         Take(start, last, at);
         last = at;
       }
+    }
+  }
+
+  void Choose() {
+    std::fputs("choose\n", stderr);
+    std::string line;
+    std::getline(std::cin, line);
+    for (const absl::string_view word : absl::StrSplit(line, ' ', absl::SkipEmpty())) {
+      uint32_t port = 0;
+      if (absl::SimpleAtoi(word, &port)) phase_.chosen.insert(static_cast<uint16_t>(port));
     }
   }
 

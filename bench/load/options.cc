@@ -127,6 +127,13 @@ Flags MakeFlags(LoadOptions& o) {
               o.announce = text == "1";
               return OkStatus();
             });
+  flags.Add("choose",
+            "1: when all are connected, say \"choose\" on standard error and read one line from\n"
+            "standard input: the local ports of those that shall work, or nothing for all",
+            [&o](std::string_view text) {
+              o.choose = text == "1";
+              return OkStatus();
+            });
   flags.AddText("json", "write the report to this file (standard output)", o.json);
   return flags;
 }

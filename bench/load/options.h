@@ -50,6 +50,7 @@ struct LoadOptions {
   Duration progress = 1s;  // 0 = quiet
   std::string json;        // "" = standard output
   bool announce = false;
+  bool choose = false;
   bool help = false;
 
   uint64_t connections() const { return clients + idle_clients; }

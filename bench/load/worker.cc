@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "load/worker.h"
 
+#include <sys/socket.h>
 #include <time.h>
 
 #include <algorithm>
@@ -10,8 +11,9 @@
 namespace trireme::bench {
 namespace {
 
-constexpr Duration kPublishEvery = 200ms;
-constexpr Duration kLook = 1ms;  // for what other threads may have decided
+constexpr Duration kPublishAtMost = 200ms;
+constexpr Duration kHopeless = 3s;  // nobody could log in, and they were told why
+constexpr Duration kLook = 1ms;     // for what other threads may have decided
 constexpr Duration kCloseAtMost = 5s;
 
 double ThreadCpuSeconds() {
@@ -98,8 +100,10 @@ Status Worker::Run() {
 
 void Worker::ConnectAll() {
   const uint64_t at_once = std::max<uint64_t>(1, options_.connecting_max / options_.threads);
-  const Time give_up = now() + options_.connect_timeout;
+  const Time begin = now();
+  const Time give_up = begin + options_.connect_timeout;
   while (ready_ < clients_.size() && now() < give_up && !phase_.stop) {
+    if (ready_ == 0 && !results_.errors.empty() && now() > begin + kHopeless) break;
     while (connecting_ < at_once && connect_next_ < clients_.size()) {
       BeginConnect(clients_[connect_next_++]);
     }
@@ -110,11 +114,13 @@ void Worker::ConnectAll() {
 }
 
 void Worker::AwaitStart() {
+  phase_.clients.fetch_add(ready_, std::memory_order_relaxed);
   phase_.connected.fetch_add(1, std::memory_order_acq_rel);
   while (phase_.start.load(std::memory_order_acquire) == 0) {
     if (phase_.stop) return;
     TurnOnce(now() + kLook);
   }
+  ObeyChoice();
   started_ = true;
   const Time start = FromNanoseconds(phase_.start.load(std::memory_order_acquire));
   measure_from_ = start + options_.warmup;
@@ -130,6 +136,17 @@ void Worker::AwaitStart() {
     } else {  // not all at once
       SetTimer(client, options_.think.Next(random_));
     }
+  }
+}
+
+void Worker::ObeyChoice() {
+  if (phase_.chosen.empty()) return;
+  for (Client& client : clients_) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    const bool known = getsockname(client.fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+    const SocketAddress local(reinterpret_cast<const sockaddr*>(&address), size);
+    client.works = client.works && known && phase_.chosen.contains(local.port());
   }
 }
 
@@ -265,7 +282,8 @@ uint32_t Worker::PickScript() {
 }
 
 void Worker::Publish() {
-  publish_at_ = now() + kPublishEvery;
+  const Duration wanted = options_.progress > 0ns ? options_.progress / 8 : kPublishAtMost;
+  publish_at_ = now() + std::clamp<Duration>(wanted, 5ms, kPublishAtMost);
   if (interval_transactions_ + interval_failed_ == 0) return;
   {
     const std::lock_guard lock(interval_.mutex);

@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,8 @@ namespace trireme::bench {
 // How far all threads together are. Instants are nanoseconds of the monotonic clock, 0 = not known.
 struct LoadPhase {
   std::atomic<uint32_t> connected{0};  // workers whose clients are (or have given up)
+  std::atomic<uint64_t> clients{0};    // of these: that are connected
+  std::set<uint16_t> chosen;           // local ports; empty = all. Written before `start`
   std::atomic<int64_t> start{0};       // written once by the main thread when all are
   std::atomic<bool> stop{false};       // by a signal: end early, in order
 };
@@ -114,6 +117,7 @@ class Worker {
   Status SetUp();
   void ConnectAll();
   void AwaitStart();
+  void ObeyChoice();
   void Measure();
   void Drain();
   void Publish();
