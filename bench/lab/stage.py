@@ -58,6 +58,7 @@ class Stage:
         self.number = 0
 
     def start(self, name, argv, port, cpus=None, ordinary=True):
+        """`ordinary`: not as root, which PostgreSQL and PgBouncer refuse. Our own may lie where only root can read."""
         self.number += 1
         log = self.dir / f"{self.number}-{name}.log"
         user = self.as_user if ordinary else {}
@@ -117,7 +118,7 @@ class Stage:
                     argv += [f"--{name}", str(value)]
             if cpus:
                 argv += ["--cpus", ",".join(map(str, cpus))]
-            process = self.start("stub", argv, port)
+            process = self.start("stub", argv, port, ordinary=False)
             process.counts = counts
             return process
         if kind != "postgres":
@@ -132,6 +133,7 @@ class Stage:
 
     def start_postgres(self, settings, connections, cpus):
         data, port = self.dir / "data", free_port()
+        shutil.rmtree(data, ignore_errors=True)
         try:
             subprocess.run([postgres_program("initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                             "--locale=C", "--no-sync"], check=True, stdout=subprocess.DEVNULL,
@@ -145,12 +147,19 @@ class Stage:
             argv += ["-c", f"{key}={value}"]
         process = self.start("postgres", argv, port, cpus)
         process.connections = connections
+        deadline = time.monotonic() + 60  # it accepts connections before it is ready
+        while subprocess.run([postgres_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]).returncode != 0:
+            if time.monotonic() > deadline or process.popen.poll() is not None:
+                self.end(process)
+                raise CannotRun(f"PostgreSQL does not become ready: {process.last_words()}")
+            time.sleep(0.05)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         for command in ([postgres_program("pgbench"), "-i", "-q", "-s", str(settings.get("scale", 1))],
                         [postgres_program("psql"), "-qc", "CREATE TABLE bench_copy (line text)"]):
             argv = [*command, "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "postgres"]
             done = subprocess.run(argv, capture_output=True, text=True, env=environment)
             if done.returncode != 0:
+                self.end(process)
                 raise CannotRun(f"{command[0]} failed: {done.stderr.strip()}")
         return process
 
@@ -182,7 +191,7 @@ class Stage:
                 "--threads", str(facts["cores"])]
         if facts["cpus"]:
             argv += ["--cpus", ",".join(map(str, facts["cpus"]))]
-        return self.start(pooler["name"], argv, facts["port"])
+        return self.start(pooler["name"], argv, facts["port"], ordinary=False)
 
     def start_pgbouncer(self, pooler, facts):
         program = self.tools.get("pgbouncer")
@@ -211,7 +220,7 @@ class Stage:
         if check.returncode != 0:
             said = (check.stderr or check.stdout).strip().replace(path, os.path.basename(path).split("-", 1)[1])
             raise CannotStart(f"Trireme refuses the configuration: {said}")
-        return self.start(pooler["name"], [program, path], facts["port"])
+        return self.start(pooler["name"], [program, path], facts["port"], ordinary=False)
 
     def start_command(self, pooler, facts):
         """Any other: {port}, {backend_port}, {pool}, {cores}, {mode}, {dir}, {config} and {program} are filled in."""
