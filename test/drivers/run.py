@@ -20,6 +20,7 @@ import collections
 import os
 import pathlib
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -189,6 +190,9 @@ def main():
     arguments = parser.parse_args()
     modes = arguments.mode or rig.MODES
 
+    if not shutil.which(arguments.command[0]):
+        print(f"{arguments.command[0]} is not installed; run tools/drivers-setup")
+        sys.exit(NOT_INSTALLED)
     report = Report(arguments.driver, arguments.fresh_list)
     with rig.Postgres() as postgres:
         if "direct" in modes and not run_scenario(arguments.command, "direct", postgres.port, report, arguments.only):
