@@ -29,6 +29,10 @@ def compile_with(command, **more):
         sys.exit(f"{command[0]} failed")
 
 
+def is_older(target, sources):
+    return not target.exists() or any(target.stat().st_mtime < source.stat().st_mtime for source in sources)
+
+
 def become(command):
     if "--only-compile" not in sys.argv:
         os.execvp(command[0], command)
@@ -39,7 +43,7 @@ def java(name):
         absent("javac, or " + str(JDBC))
     source, classes = HERE / "java" / f"{name}.java", BUILD / "java"
     compiled = classes / f"{name}.class"
-    if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
+    if is_older(compiled, [source, JDBC]):
         classes.mkdir(parents=True, exist_ok=True)
         compile_with(["javac", "-d", str(classes), "-cp", str(JDBC), str(source)])
     # Quick to start rather than quick in the long run.
@@ -50,10 +54,11 @@ def java(name):
 def go(name):
     if not shutil.which("go") or not GO_PATH.exists():
         absent("go, or its drivers")
-    program = BUILD / f"{name}_scenario"
+    program, sources = BUILD / f"{name}_scenario", ["scenario.go", f"{name}_scenario.go"]
     environment = {**os.environ, "GOPATH": str(GO_PATH), "GO111MODULE": "off", "GOCACHE": str(BUILD / "go-cache"),
                    "GOFLAGS": "", "CGO_ENABLED": "0", "GOPROXY": "off"}
-    compile_with(["go", "build", "-o", str(program), "scenario.go", f"{name}_scenario.go"], cwd=HERE / "go", env=environment)
+    if is_older(program, [HERE / "go" / source for source in sources] + [GO_PATH]):
+        compile_with(["go", "build", "-o", str(program), *sources], cwd=HERE / "go", env=environment)
     become([str(program)])
 
 
