@@ -195,6 +195,8 @@ TEST(TokenValue, CutsNamesWithoutTearingACharacter) {
   EXPECT_EQ(Value(std::string(62, 'a') + "é"), std::string(62, 'a'));
   EXPECT_EQ(Value(std::string(61, 'a') + "éb"), std::string(61, 'a') + "é");
   EXPECT_EQ(CutToNameLength(std::string(100, '\xff')).size(), 63u);
+  // A first byte counts for all the bytes it announces.
+  EXPECT_EQ(CutToNameLength(std::string(61, 'a') + "\xf6" + std::string(9, 'a')).size(), 61u);
 }
 
 TEST(EncodingEmbedsAscii, KnowsTheEncodingsThatDoNot) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "sql/ascii.h"
 #include "sql/session_functions.h"
@@ -75,34 +76,39 @@ Block LoadFolded(const char* from) {
   return block | kCaseBit;
 }
 
-// Whether any pair, or a semicolon, begins in the 16 bytes at `from`; 17 can be read.
-bool MaybeInBlock(const char* from) {
+// Where, in the 16 bytes at `from`, a semicolon is or a pair begins; 17 can be read. Spelt out for
+// each pair so that what is compared with are constants.
+template <size_t... I>
+Block HitsOf(const char* from, std::index_sequence<I...>) {
   const Block here = LoadFolded(from);
   const Block next = LoadFolded(from + 1);
-  Block hits = here == static_cast<char>(';');
-  for (const Pair pair : kPairs) {
-    hits |= (here == Folded(pair.first)) & (next == Folded(pair.second));
-  }
+  return (here == ';') |
+         (... | ((here == Folded(kPairs[I].first)) & (next == Folded(kPairs[I].second))));
+}
+
+bool Any(Block hits) {
   const Halves halves = reinterpret_cast<Halves>(hits);
   return (halves[0] | halves[1]) != 0;
 }
 
 // The words whose pair begins at `at`.
 SessionWords WordsAt(std::string_view text, size_t at) {
-  SessionWords words = 0;
+  SessionWords words = text[at] == ';' ? kSeveral : 0;
   for (const Needle& needle : kNeedles) {
-    if (at < needle.pair || Folded(text[at]) != Folded(needle.word[needle.pair])) continue;
+    if (at < needle.pair || Folded(text[at + 1]) != Folded(needle.word[needle.pair + 1])) continue;
     const std::string_view there = text.substr(at - needle.pair, needle.word.size());
     if (EqualsLower(there, needle.word)) words |= needle.bit;
   }
   return words;
 }
 
-SessionWords WordsInBlock(std::string_view text, size_t begin, size_t end) {
+// The words whose pair begins in the 16 bytes at `at`; one more byte is behind them.
+SessionWords WordsInBlock(std::string_view text, size_t at) {
+  const Block hits = HitsOf(text.data() + at, std::make_index_sequence<kPairs.size()>());
+  if (!Any(hits)) return 0;
   SessionWords words = 0;
-  for (size_t at = begin; at < end; ++at) {
-    if (text[at] == ';') words |= kSeveral;
-    words |= WordsAt(text, at);
+  for (size_t i = 0; i < kBlock; ++i) {
+    if (hits[i] != 0) words |= WordsAt(text, at + i);
   }
   return words;
 }
@@ -157,12 +163,15 @@ bool MakesTemporary(const SqlToken& word, const SqlToken& before) {
 SessionWords SuspectWords(std::string_view text) {
   // The last byte begins no pair, and nothing follows a semicolon there.
   if (text.size() <= kBlock) {
-    return text.empty() ? 0 : WordsInBlock(text, 0, text.size() - 1);
+    std::array<char, kBlock + 1> padded{};
+    std::copy(text.begin(), text.end(), padded.begin());
+    if (!text.empty() && text.back() == ';') padded[text.size() - 1] = ' ';
+    return WordsInBlock(std::string_view(padded.data(), padded.size()), 0);
   }
   SessionWords words = 0;
   const size_t last = text.size() - kBlock - 1;
   for (size_t at = 0;; at = std::min(at + kBlock, last)) {
-    if (MaybeInBlock(text.data() + at)) words |= WordsInBlock(text, at, at + kBlock);
+    words |= WordsInBlock(text, at);
     if (at == last) return words;
   }
 }

@@ -3,6 +3,7 @@
 // What constants and identifiers stand for: quotes, pieces and escapes resolved as scan.l and
 // parser.c do it for a UTF-8 database.
 #include <algorithm>
+#include <bit>
 #include <charconv>
 
 #include "base/utf8.h"
@@ -183,6 +184,12 @@ std::optional<std::string> Resolve(std::string_view text, Escape escape) {
   return text_value;
 }
 
+// As the server does, by the first byte alone: what follows may be anything.
+size_t CharacterBytes(char first) {
+  const int ones = std::countl_one(static_cast<unsigned char>(first));
+  return ones >= 2 && ones <= 4 ? static_cast<size_t>(ones) : 1;
+}
+
 std::optional<std::string> Cut(std::optional<std::string> name) {
   if (name) name->resize(CutToNameLength(*name).size());
   return name;
@@ -193,11 +200,10 @@ std::optional<std::string> Cut(std::optional<std::string> name) {
 std::string_view CutToNameLength(std::string_view name) {
   if (name.size() <= kNameBytesMax) return name;
   size_t size = 0;
-  for (std::string_view rest = name;;) {
-    const size_t next = DecodeUtf8(rest).size;
+  while (true) {
+    const size_t next = CharacterBytes(name[size]);
     if (size + next > kNameBytesMax) return name.substr(0, size);
     size += next;
-    rest.remove_prefix(next);
   }
 }
 

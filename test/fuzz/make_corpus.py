@@ -268,10 +268,36 @@ SERVER_LOGIN = [server_login(secret, *before, *WELCOME) for secret in range(4) f
     server_login(1, ("R", u32(7))), server_login(1, OK, OK), server_login(1, OK, ("D", b"")), server_login(1, OK, ("K", b"")), server_login(1, OK, ("S", b"x")),
     server_login(1, ("R", u32(10) + strings("SCRAM-SHA-512") + b"\0"))]
 
+# --- SQL that touches the session, and SQL that only looks so
+SQL = [
+    "SELECT 1", "BEGIN; SET LOCAL a.b TO 'c'; COMMIT AND CHAIN", "SET search_path TO a, \"B c\", '$user'", "SET x.y =-1.5",
+    "SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", "SET NAMES 'latin1';SET SCHEMA 'A';SET ROLE NONE;SET XML OPTION DOCUMENT",
+    "SET SESSION AUTHORIZATION DEFAULT;RESET SESSION AUTHORIZATION;RESET ALL;RESET TIME ZONE",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, NOT DEFERRABLE",
+    "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE READ WRITE;SET CONSTRAINTS ALL DEFERRED",
+    "SELECT pg_catalog.set_config('a', $1, true), set_config('b', NULL, 't'::bool) FROM t",
+    "SELECT U&\"set\\005fconfig\"(U&'\\0061', E'b\\n\\x41', false)", "DISCARD ALL;DISCARD TEMP;DISCARD PLANS;DISCARD SEQUENCES",
+    "PREPARE \"P q\" (int, numeric(10, 2), text[]) AS INSERT INTO t VALUES ($1, $2, $3);EXECUTE p(1);DEALLOCATE ALL",
+    "EXPLAIN (ANALYZE, COSTS off) EXECUTE p(1);CREATE TABLE t AS EXECUTE p", "LISTEN \"A b\";UNLISTEN a;UNLISTEN *",
+    "CREATE LOCAL TEMP TABLE IF NOT EXISTS t (a int) ON COMMIT DROP", "CREATE TEMP VIEW v AS SELECT 1;CREATE TEMP SEQUENCE s",
+    "SELECT 1 AS a INTO TEMPORARY TABLE t FROM x UNION SELECT 2", "SELECT * FROM pg_temp.t, \"pg_temp_3\".u",
+    "DROP TABLE IF EXISTS t, pg_temp.u CASCADE;ALTER TABLE t RENAME TO u", "SELECT CASE WHEN a THEN pg_try_advisory_lock(1, -2) END FROM t",
+    "SELECT pg_advisory_unlock(1), pg_advisory_unlock_all(), pg_advisory_xact_lock(1)", "DECLARE c CURSOR WITH HOLD FOR SELECT 1;CLOSE c;CLOSE ALL",
+    "SAVEPOINT a;ROLLBACK TO a;RELEASE a;PREPARE TRANSACTION 'x';COMMIT PREPARED 'x'", "DO $$ BEGIN PERFORM set_config('a', 'b', false); END $$;CALL p(1)",
+    "SELECT currval('s'), lastval(), nextval('s'::regclass), setseed(0.5)", "NEWSTATEMENT a b;SELEC 1;SET a TO", "LOAD 'auto_explain'",
+    "SELECT 'a''b' -- c\n'd', $a$;$a$, $1, 1.5e-3, b'01', n'x' /* /* */ ; */;SELECT 'never; LISTEN a",
+    "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE 1 WHEN 1 THEN 2 END; SELECT 2; END; LISTEN x",
+    "CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT set_config('a','b',false); NOTIFY x)", "SELECT 'a\\'; SET x TO y; --'",
+]
+SQL_WORDS = [bytes([number % 4]) + u16(number % 7) + text.encode() for number, text in enumerate(SQL)]
+SQL_EFFECTS = [bytes([number % 8 // 7]) + text.encode() for number, text in enumerate(SQL)]
+SQL_QUOTE = [b"".join(block(name.encode()) for name in names) for names in [
+    ["public"], ["$user", "public", "A b"], ["a\"b", "a'b", "", "select", "naïve"], ["x" * 70, "1", "a,b", " ", "\\"]]]
+
 INPUTS = {
     "command": COMMANDS, "config": CONFIG, "console": CONSOLE, "login": LOGIN, "options": OPTIONS, "parameters": PARAMETERS_, "replies": REPLIES,
     "requests": REQUESTS, "scram": SCRAM, "secrets": SECRETS, "server_login": SERVER_LOGIN, "server_messages": SERVER_MESSAGES, "startup": STARTUP,
-    "units": UNITS,
+    "sql_effects": SQL_EFFECTS, "sql_quote": SQL_QUOTE, "sql_words": SQL_WORDS, "units": UNITS,
 }
 
 for target, inputs in INPUTS.items():
