@@ -60,8 +60,8 @@ void AnalyzeWorst(benchmark::State& state, std::string_view unit) {
   for (auto _ : state) benchmark::DoNotOptimize(AnalyzeStatements(text, {}));
 }
 BENCHMARK_CAPTURE(AnalyzeWorst, wide, ",1")->Arg(100000);
-BENCHMARK_CAPTURE(AnalyzeWorst, deep, "+1")->Arg(990);
-BENCHMARK_CAPTURE(AnalyzeWorst, casts, "::int")->Arg(330);
+BENCHMARK_CAPTURE(AnalyzeWorst, deep, "+1")->Arg(490);
+BENCHMARK_CAPTURE(AnalyzeWorst, casts, "::int")->Arg(160);
 
 void CacheHit(benchmark::State& state, std::string_view text) {
   EffectsCache cache({}, {1, 2});

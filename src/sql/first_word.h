@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // The look that each text of a Query or Parse message gets on the data path: does it surely leave
-// the session as it was? Some nanoseconds and no allocation for what applications send all day;
+// the session as it was? Some tens of nanoseconds and no allocation for what applications send;
 // what is not surely harmless goes to AnalyzeStatements, through the cache.
 //
 //   first word   SELECT INSERT …   harmless, unless session_words.h finds something

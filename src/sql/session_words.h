@@ -4,7 +4,8 @@
 // query? SELECT set_config(…), SELECT … INTO TEMP, two statements in one text. Two looks:
 //
 //   SuspectWords   bytes only: pairs of letters, 16 bytes a step. Finds more than is there
-//                  (template, service in a constant), never less. No allocation, about half a nanosecond a byte.
+//                  (template, service in a constant), never less. No allocation, about half a
+//                  nanosecond a byte.
 //   ConfirmWords   tokens, by the rules of the server's scanner: what is in comments and constants
 //                  does not count. About ten times the price.
 //

@@ -49,7 +49,7 @@ SessionEffects AnalyzeStatements(std::string_view text, TextRules rules,
 // Larger or deeper statements are read by their tokens: the parser takes up to 1 µs a byte, and
 // about 500 bytes of stack for each level.
 inline constexpr size_t kParsedBytesMax = 8192;
-inline constexpr uint32_t kParsedNestingMax = 1000;
+inline constexpr uint32_t kParsedNestingMax = 500;
 // More effects are not listed, in one text.
 inline constexpr size_t kEffectsMax = 1000;
 
