@@ -153,7 +153,8 @@ class Way:
         kept.mkdir(parents=True)
         for name in names:
             trace, said, start = kept / f"{name}.trace", [], time.monotonic()
-            code = run_bounded([program, "-r", PIPELINE_ROWS, "-t", str(trace), name, target], 60, said.append, env=self.environment())
+            tracing = ["-t", str(trace)] if name in TRACED else []
+            code = run_bounded([program, "-r", PIPELINE_ROWS, *tracing, name, target], 60, said.append, env=self.environment())
             if not self.arguments.quiet:
                 say(f"    {self.name:<12}     {name:<28} {time.monotonic() - start:.1f} s")
             text = trace.read_text(errors="replace") if trace.exists() else ""
