@@ -100,7 +100,7 @@ class Direct(Player):
         if not client.key() or client.unread_by_peer() > 0:
             return False
         rows = self.monitor.ask(f"SELECT 1 FROM pg_stat_activity WHERE pid = {client.process_id()} AND NOT "
-                                f"(coalesce(wait_event, '') = 'ClientRead' OR {BLOCKED})")
+                                f"(wait_event IS NOT NULL AND (wait_event = 'ClientRead' OR {BLOCKED}))")
         return not rows
 
     def wait_until_quiet(self, client, asked):
