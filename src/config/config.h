@@ -81,6 +81,7 @@ struct PoolConfig {
   Duration wait_timeout = 120s;             // a client waits this long for a server; 0 = for ever
   std::string reset_query = "DISCARD ALL";  // session mode, after each client; "" = none
   Duration reset_timeout = 10s;             // cancel, rollback and reset must settle within this
+  uint32_t prepared_statements_max = 200;   // kept on each server; 0 = named ones are refused
 };
 
 struct RouteConfig {
@@ -104,9 +105,11 @@ struct LimitsConfig {
   uint32_t message_bytes_max = 0x3fffffff;  // PostgreSQL's MaxAllocSize
   uint32_t backlog_bytes_max = 65536;       // owed to one slow peer before its source is paused
   uint32_t expected_replies_max = 65536;    // pipelined requests one server may owe answers for
-  uint32_t buffer_bytes = 16384;            // one receive buffer
-  uint32_t buffers_max = 16384;             // receive buffers per core (memory is touched on use)
-  uint32_t mail_slots = 1024;               // messages in flight per ordered pair of cores
+  uint32_t client_statements_max = 10000;   // prepared statements of one client
+  uint32_t client_statement_bytes_max = 16u << 20;  // … and their texts together
+  uint32_t buffer_bytes = 16384;                    // one receive buffer
+  uint32_t buffers_max = 16384;  // receive buffers per core (memory is touched on use)
+  uint32_t mail_slots = 1024;    // messages in flight per ordered pair of cores
 };
 
 struct TimeoutsConfig {

@@ -376,7 +376,13 @@ const Section<PoolConfig>& SectionOf() {
                     {.key = "reset_timeout",
                      .description =
                          "cancel, rollback and reset must settle within this, or the server is "
-                         "closed"})),
+                         "closed"}),
+               Make(&PoolConfig::prepared_statements_max, Count{.least = 0, .most = 1 << 20},
+                    {.key = "prepared_statements_max",
+                     .description = "in transaction and statement mode, named prepared statements "
+                                    "kept on each server, the least recently used one is closed; "
+                                    "0 = named ones are refused",
+                     .pgbouncer = "max_prepared_statements"})),
       .finish = &FinishPool,
   };
   return section;
@@ -457,6 +463,13 @@ const Section<LimitsConfig>& SectionOf() {
           Make(&LimitsConfig::expected_replies_max, Count{.least = 16, .most = 1 << 24},
                {.key = "expected_replies_max",
                 .description = "requests in a pipeline that one server may owe answers for"}),
+          Make(&LimitsConfig::client_statements_max, Count{.least = 1, .most = 1 << 24},
+               {.key = "client_statements_max",
+                .description = "named prepared statements of one client, where the pool keeps them "
+                               "(`prepared_statements_max`)"}),
+          Make(&LimitsConfig::client_statement_bytes_max, ByteSize{.least = 4096, .most = 1 << 30},
+               {.key = "client_statement_bytes_max",
+                .description = "the texts of one client's named prepared statements together"}),
           Make(
               &LimitsConfig::buffer_bytes,
               ByteSize{.least = 4096, .most = 1 << 20, .shape = ByteSize::Shape::kPowerOfTwo},

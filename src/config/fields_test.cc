@@ -44,7 +44,7 @@ constexpr std::string_view kEverything = R"({
   "pool": {
     "mode": "statement", "size": 21, "idle_timeout": "1s", "server_lifetime": "10s",
     "server_lifetime_jitter": "3s", "wait_timeout": "4s", "reset_query": "RESET ALL",
-    "reset_timeout": "5s"
+    "reset_timeout": "5s", "prepared_statements_max": 55
   },
   "routes": [
     {
@@ -53,7 +53,7 @@ constexpr std::string_view kEverything = R"({
       "pool": {
         "mode": "session", "size": 22, "idle_timeout": "11s", "server_lifetime": "12s",
         "server_lifetime_jitter": "0", "wait_timeout": "14s", "reset_query": "",
-        "reset_timeout": "15s"
+        "reset_timeout": "15s", "prepared_statements_max": 0
       },
       "startup_parameters": {"search_path": "shop", "work_mem": "64MB"}
     }
@@ -61,7 +61,8 @@ constexpr std::string_view kEverything = R"({
   "limits": {
     "clients_max": 201, "pools_max": 202, "startup_packet_bytes_max": "2KiB",
     "auth_packet_bytes_max": "3KiB", "message_bytes_max": "1MiB", "backlog_bytes_max": "128KiB",
-    "expected_replies_max": 203, "buffer_bytes": "8KiB", "buffers_max": 256, "mail_slots": 512
+    "expected_replies_max": 203, "client_statements_max": 204,
+    "client_statement_bytes_max": "1MiB", "buffer_bytes": "8KiB", "buffers_max": 256, "mail_slots": 512
   },
   "timeouts": {
     "client_login": "21s", "client_idle": "22s", "half_close": "28s", "cancel": "23s",
@@ -165,6 +166,7 @@ TEST(Fields, ReadPoolsAndRoutesIntoTheirMembers) {
   EXPECT_EQ(config.pool.wait_timeout, 4s);
   EXPECT_EQ(config.pool.reset_query, "RESET ALL");
   EXPECT_EQ(config.pool.reset_timeout, 5s);
+  EXPECT_EQ(config.pool.prepared_statements_max, 55u);
   ASSERT_EQ(config.routes.size(), 1u);
   const RouteConfig& route = config.routes[0];
   EXPECT_EQ(route.database, "shop");
@@ -190,6 +192,8 @@ TEST(Fields, ReadLimitsAndTimeoutsIntoTheirMembers) {
   EXPECT_EQ(config.limits.message_bytes_max, 1u << 20);
   EXPECT_EQ(config.limits.backlog_bytes_max, 128u << 10);
   EXPECT_EQ(config.limits.expected_replies_max, 203u);
+  EXPECT_EQ(config.limits.client_statements_max, 204u);
+  EXPECT_EQ(config.limits.client_statement_bytes_max, 1u << 20);
   EXPECT_EQ(config.limits.buffer_bytes, 8192u);
   EXPECT_EQ(config.limits.buffers_max, 256u);
   EXPECT_EQ(config.limits.mail_slots, 512u);

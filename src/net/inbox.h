@@ -33,6 +33,8 @@ class Inbox {
 
   void Push(Slice&& slice);                       // ignores empty slices
   Bytes Front() const { return first_.bytes(); }  // the first contiguous run
+  // Another reference to that run.
+  Slice ShareFront() const { return first_.Part(0, first_.size()); }
   // Removes and returns the first `count` bytes of Front(); count <= Front().size().
   Slice TakeFront(uint32_t count);
   void DropFront(uint32_t count);

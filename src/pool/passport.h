@@ -11,6 +11,7 @@
 
 #include "base/socket_address.h"
 #include "base/time.h"
+#include "pool/prepared_set.h"
 #include "wire/parameter_set.h"
 
 namespace trireme {
@@ -38,6 +39,7 @@ struct ServerPassport {
   ParameterSet parameters;
   ParameterSet baseline;
   ServerCounters counters;
+  PreparedSet prepared;
 };
 
 }  // namespace trireme

@@ -44,6 +44,7 @@ Server::Server(Pools& pools, ServerPassport& passport) : Server(pools, passport.
   key_ = std::move(passport.key);
   address_ = passport.address;
   counters_ = passport.counters;
+  prepared_ = std::move(passport.prepared);
   stream_->Adopt(std::exchange(passport.fd, -1));
 }
 
@@ -202,10 +203,12 @@ void Server::OnSettlingBytes() {
     // `message` points into the inbox: read it before its bytes go.
     if (step.event == ReplyStep::Event::kParameter) SetParameter(step.message);
     inbox_.DropFront(step.size);  // nobody is there to read it
+    if (replies_.has_news()) TakeNews();
     switch (step.event) {
       case ReplyStep::Event::kNone:
       case ReplyStep::Event::kReady:
       case ReplyStep::Event::kParameter:
+      case ReplyStep::Event::kStatementError:
         break;
       case ReplyStep::Event::kFake:
         replies_.FakeSent();
@@ -222,8 +225,16 @@ void Server::OnSettlingBytes() {
     }
     EndCopy();
   }
+  if (replies_.has_news()) TakeNews();
   EndCopy();
   NextStep();
+}
+
+Replies::News Server::TakeNews() {
+  Replies::News news = replies_.TakeNews();
+  prepared_.OnOutcomes(news.outcomes);
+  if (news.discarded) prepared_.OnDiscarded();
+  return news;
 }
 
 bool Server::FakeIsNext() const {
@@ -260,6 +271,7 @@ void Server::NextStep() {
   if (std::exchange(reset_sent_, false)) ForgetUnreported();
   pools_.context_.timers.Cancel(timer_);
   if (ended_ || !replies_.clean()) return pool().OnBroken(*this, CloseReason::kServerEnded);
+  TRIREME_ASSERT(prepared_.settled());
   pool().OnClean(*this);
 }
 
@@ -390,7 +402,8 @@ void Server::OnDetached(int fd) {
                                                       .address = address_,
                                                       .parameters = std::move(parameters_),
                                                       .baseline = std::move(baseline_),
-                                                      .counters = counters});
+                                                      .counters = counters,
+                                                      .prepared = std::move(prepared_)});
   pool().OnLeft(*this, std::move(passport));
 }
 

@@ -22,6 +22,7 @@
 #include "pool/cancel.h"
 #include "pool/passport.h"
 #include "pool/pooled_server.h"
+#include "pool/prepared_set.h"
 #include "pool/server_login.h"
 #include "pool/server_user.h"
 #include "wire/parameter_set.h"
@@ -44,6 +45,10 @@ class Server final : public PooledServer, private StreamOwner {
   // Session parameters as this backend has them now, and as they were after login.
   ParameterSet& parameters() { return parameters_; }
   const ParameterSet& baseline() const { return baseline_; }
+  // The prepared statements it has under the pooler's names.
+  PreparedSet& prepared() { return prepared_; }
+  // What became of requests (Replies::TakeNews), written down.
+  Replies::News TakeNews();
   const BackendKey& key() const { return key_; }
   const SocketAddress& address() const { return address_; }  // the very host that runs the query
   uint32_t process_id() const { return key_.process_id; }
@@ -120,6 +125,7 @@ class Server final : public PooledServer, private StreamOwner {
   Inbox inbox_;
   ParameterSet parameters_;
   ParameterSet baseline_;
+  PreparedSet prepared_;
   BackendKey key_;
   SocketAddress address_;
   ServerCounters counters_;

@@ -297,11 +297,16 @@ bool Client::ProvesKey(Bytes secret) const {
   return ConstantTimeEqual(secret, expected);
 }
 
+// A Parse of ours does not count: PostgreSQL may keep its answer until what follows has run.
+bool Client::SettingParameters() const {
+  const ExpectedReplies& owed = server_->replies().owed();
+  return before_changes_ != nullptr && !owed.empty() &&
+         owed.front() == ExpectedReply{Request::kQuery, Disposition::kSkip};
+}
+
 bool Client::CancelRequest(CancelObserver* observer) {
   if (state_ == State::kLinked && !server_->replies().owed().empty()) {
-    const bool ours = server_->replies().owed().front().disposition == Disposition::kSkip;
-    if (ours &&
-        before_changes_ != nullptr) {  // it would hit our SETs, and not what the client asked
+    if (SettingParameters()) {  // it would hit our SETs, and not what the client asked
       cancel_due_ = true;
       return false;
     }

@@ -12,8 +12,9 @@
 // What must hold: a server is held exactly in kLinked; the waiter is queued exactly in kWaiting;
 // bytes the client sent are in the inbox, on the server's stream, or gone on, each once.
 //
-// client.cc is the life cycle, relay.cc the passage of requests and replies, login.cc how a client
-// gets in. An idle client is this object and nothing else: no buffer, no names, no timer but one.
+// client.cc is the life cycle, relay.cc the passage of requests and replies, prepared.cc what is
+// special about prepared statements, login.cc how a client gets in. An idle client is this object
+// and nothing else: no buffer, no names, no timer but one.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,7 @@
 #include "pool/server_user.h"
 #include "session/account.h"
 #include "session/requests.h"
+#include "session/statements.h"
 #include "session/wishes.h"
 #include "wire/errors.h"
 
@@ -58,6 +60,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   const Account* account() const { return account_; }
   const Server* server() const { return server_; }
   const Stream& stream() const { return stream_; }
+  uint32_t waiting_bytes() const { return inbox_.size(); }  // received, and not passed on yet
   const WishRef& wish() const { return wish_; }
   Time connected_at() const { return connected_at_; }
   Time request_since() const { return request_since_; }
@@ -110,7 +113,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   bool ActOnRequest(const RequestStep& step);
   void AskForReplies();
   void CancelIfDue();
-  void RefuseRequest(Request refusal);
+  bool SettingParameters() const;
   void SendError(const PgError& error);
   void CloseIfDone();
   void BeginWait();
@@ -127,6 +130,26 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   bool pinned() const;
   void UpdateReceiving();
   void SendText(std::string_view text);
+
+  // prepared.cc
+  Statements* kept_statements() const;
+  ClientStatements& statements();
+  StatementId IdOf(const StatementRef& statement);
+  void ActOnStatement();
+  void PrepareStatement(Bytes bytes);
+  void UseStatement(Bytes bytes);
+  void CloseStatement(Bytes bytes);
+  void KeepRepeatable(StatementId id, bool first_use);
+  void SendParse(std::string_view name, std::string_view text);
+  void CloseOnServer(StatementId id);
+  void MakeRoom();
+  void AnswerFakes();
+  void TakeNews();
+  void OnStatementError(const ReplyStep& step);
+  bool MayAskAgain() const;
+  void AskAgain();
+  std::string NameOnServer(std::string_view server_name);
+  void Refuse(PgError error);
 
   // client.cc
   void Close(std::string_view reason, Farewell farewell);
@@ -146,10 +169,12 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   bool peer_done_ = false;   // the client will send no more
   bool cancel_due_ = false;  // a cancel came while our own SETs ran: sent on when they are done
   uint16_t listener_index_ = 0;
+  uint32_t need_ = 0;  // of the message at the front of the inbox, to judge it
   const uint64_t id_;
   Server* server_ = nullptr;
   Account* account_ = nullptr;
   WishRef wish_;
+  std::unique_ptr<ClientStatements> statements_;  // of a client that prepares any
   std::unique_ptr<ParameterSet> before_changes_;  // the server's, while our SETs are under way
   uint64_t satisfied_hash_ = 0;  // server parameters that fulfil the wish, as found last time
   uint32_t cancel_secret_ = 0;

@@ -36,7 +36,9 @@ void ClientCounts::Remove(std::atomic<uint32_t>& count) {
 Clients::Clients(const ClientsContext& context)
     : context_(context),
       request_limits_{.message_bytes_max = context.config.limits.message_bytes_max,
-                      .expected_replies_max = context.config.limits.expected_replies_max},
+                      .expected_replies_max = context.config.limits.expected_replies_max,
+                      .statement_bytes_max = context.config.limits.client_statement_bytes_max},
+      statements_(context.id_secret),
       // Beyond clients_max: connections that are logging in, cancelling, or being told that it is
       // full.
       clients_(static_cast<uint32_t>(std::min<uint64_t>(

@@ -29,6 +29,7 @@
 #include "session/console_session.h"
 #include "session/login.h"
 #include "session/requests.h"
+#include "session/statements.h"
 #include "session/wishes.h"
 
 namespace trireme {
@@ -135,6 +136,7 @@ class Clients {
   AuthResources auth() { return context_.auth; }
   ConsoleHost& console() { return context_.console; }
   Wishes& wishes() { return wishes_; }
+  Statements& statements() { return statements_; }
   Time now() const { return context_.streams.ring().now(); }
   const Requests::Limits& request_limits() const { return request_limits_; }
   uint32_t backlog_bytes_max() const { return context_.config.limits.backlog_bytes_max; }
@@ -176,8 +178,9 @@ class Clients {
 
   const ClientsContext context_;
   const Requests::Limits request_limits_;
-  Slab<Client> clients_;
+  Statements statements_;
   Wishes wishes_;
+  Slab<Client> clients_;
   std::vector<std::unique_ptr<Account>> accounts_;
   absl::flat_hash_map<std::pair<std::string, std::string>, Account*> by_name_;
   std::vector<Client*> closed_;

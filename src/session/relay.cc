@@ -16,6 +16,7 @@
 //  * Back-pressure: a clogged server stops requests, a clogged client stops replies (and new
 //  requests); each
 //    side resumes when the other has drained. Neither can stop both, so there is no deadlock.
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -32,27 +33,15 @@
 namespace trireme {
 namespace {
 
-// A message that we refuse must fail at its place among the others, and undo what came before it in
-// the pipeline. So the server gets another one in its stead that is sure to fail and changes
-// nothing; its kind says later which refusal the client is told.
-constexpr Request kNamedParse = Request::kExecute;
-constexpr Request kStaleUnnamed = Request::kDescribe;
-
-std::string StandIn(Request refusal) {
-  static constexpr char kNoPortal[] = "refused by the pooler";
-  std::string message;
-  MessageWriter writer(message);
-  if (refusal == Request::kExecute) {
-    writer.Begin(frontend::kExecute);
-    writer.String(kNoPortal);
-    writer.Int32(0);
-  } else {
-    writer.Begin(frontend::kDescribe);
-    writer.Byte('P');
-    writer.String(kNoPortal);
-  }
-  writer.End();
-  return message;
+PgError NamedParseError() {
+  return {.sqlstate = sqlstate::kFeatureNotSupported,
+          .message = "named prepared statements are not kept by this pool",
+          .detail =
+              "The server connection changes between transactions, and the pool's "
+              "prepared_statements_max is 0.",
+          .hint =
+              "Use unnamed statements, raise pool.prepared_statements_max, or set pool.mode to "
+              "\"session\"."};
 }
 
 // As PostgreSQL says it of a type it does not know. Of an impossible length it says nothing at all.
@@ -64,17 +53,9 @@ std::string BrokenText(char type) {
              : "invalid length of a frontend message of type " + number;
 }
 
-PgError ErrorOf(Request refusal) {
-  if (refusal == kNamedParse) {
-    return {.sqlstate = sqlstate::kFeatureNotSupported,
-            .message = "named prepared statements are not supported in this pool mode",
-            .detail = "The server connection changes between transactions.",
-            .hint = "Use unnamed statements, or set the route's pool.mode to \"session\"."};
-  }
+PgError StaleUnnamedError() {
   return {.sqlstate = sqlstate::kInvalidSqlStatementName,
-          .message = "unnamed prepared statement does not exist",
-          .detail = "It was prepared in an earlier transaction, on another server connection.",
-          .hint = "Send Parse and Bind in one transaction, or use session mode."};
+          .message = "unnamed prepared statement does not exist"};
 }
 
 }  // namespace
@@ -109,7 +90,8 @@ void Client::PumpRequests() {
     Replies* replies = server_ != nullptr ? &server_->replies() : nullptr;
     const bool resting = replies != nullptr && replies->owed().empty() && !replies->needs_sync();
     const Requests::Context context{replies, pinned(), clients_.request_limits(),
-                                    account_->counters.requests};
+                                    account_->counters.requests, kept_statements()};
+    need_ = 0;
     const RequestStep step = requests_.Next(inbox_.Front(), context);
     if (resting && !replies->owed().empty()) OnQuery();
     if (step.size > 0) {
@@ -146,16 +128,17 @@ bool Client::ActOnRequest(const RequestStep& step) {
     case Event::kNone:
       return true;
     case Event::kNeedMore:
+      need_ = step.need;
       if (inbox_.size() < step.need) return false;
       inbox_.Join(step.need, clients_.streams().buffers());
       return true;
     case Event::kNeedsServer:
       BeginWait();
       return state_ == State::kLinked;
-    case Event::kTooMuchOwed:  // PumpReplies comes back
+    case Event::kAskForReplies:  // PumpReplies comes back
       AskForReplies();
       return false;
-    case Event::kStillTooMuchOwed:
+    case Event::kAwaitReplies:
       return false;
     case Event::kTerminate:
       inbox_.Clear();
@@ -167,9 +150,15 @@ bool Client::ActOnRequest(const RequestStep& step) {
       SendText(text);
       return true;
     }
+    case Event::kStatement:
+      ActOnStatement();
+      if (server_ != nullptr) AnswerFakes();
+      return true;
     case Event::kNamedParse:
+      Refuse(NamedParseError());
+      return true;
     case Event::kStaleUnnamed:
-      RefuseRequest(step.event == Event::kNamedParse ? kNamedParse : kStaleUnnamed);
+      Refuse(StaleUnnamedError());
       return true;
     case Event::kBroken:
       CloseWith({.severity = severity::kFatal,
@@ -189,17 +178,6 @@ void Client::AskForReplies() {
   writer.Begin(frontend::kFlush);
   writer.End();
   server_->stream().SendCopy(AsBytes(message));
-}
-
-// The message at the front of the inbox is refused.
-void Client::RefuseRequest(Request refusal) {
-  requests_.PassOver(ReadHead(inbox_.Front().data()));
-  if (server_ == nullptr) {
-    SendError(ErrorOf(refusal));
-    return;
-  }
-  server_->replies().Expect(refusal, Disposition::kSkip);
-  server_->stream().SendCopy(AsBytes(StandIn(refusal)));
 }
 
 void Client::SendError(const PgError& error) {
@@ -270,6 +248,13 @@ void Client::PumpReplies() {
       const PgError error = ParseErrorBody(step.message);
       inbox.DropFront(step.size);
       if (!ActOnInjectedError(step.failed, error)) return;
+      if (server_->replies().has_news()) TakeNews();
+      continue;
+    }
+    if (step.event == ReplyStep::Event::kStatementError) {
+      OnStatementError(step);
+      if (server_->replies().has_news()) TakeNews();
+      if (inbox.empty()) break;
       continue;
     }
     uint32_t forward = step.forward ? step.size : 0;
@@ -279,6 +264,9 @@ void Client::PumpReplies() {
     if (refuse_transaction) forward -= kHeadBytes + 1;  // ReadyForQuery gives way to the error
     if (forward > 0) stream_.Send(inbox.TakeFront(forward));
     if (step.size > forward) inbox.DropFront(step.size - forward);
+    if (server_->replies().has_news()) [[unlikely]]
+      TakeNews();
+    if (forward > 0 && statements_ != nullptr) statements_->repeatable.bytes.Clear();
     if (refuse_transaction) {
       CloseWith({.severity = severity::kFatal,
                  .sqlstate = sqlstate::kFeatureNotSupported,
@@ -310,16 +298,16 @@ void Client::RepliesPassed() {
 
 // The SETs are done: what runs now, if anything does, is what the client wants cancelled.
 void Client::CancelIfDue() {
-  const ExpectedReplies& owed = server_->replies().owed();
-  if (!owed.empty() && owed.front().disposition == Disposition::kSkip) return;
+  if (SettingParameters()) return;
   cancel_due_ = false;
-  if (!owed.empty()) server_->Cancel(nullptr);
+  if (!server_->replies().owed().empty()) server_->Cancel(nullptr);
 }
 
 // False: the client is gone.
 bool Client::ActOnInjectedError(Request failed, PgError error) {
-  if (failed != Request::kQuery && error.severity == severity::kError) {
-    SendError(ErrorOf(failed));
+  if (failed == Request::kExecute && error.severity == severity::kError) {
+    const PgError* refusal = statements_ != nullptr ? statements_->refusal() : nullptr;
+    SendError(refusal != nullptr ? *refusal : error);
     return true;
   }
   // The changes were one transaction, now undone.
@@ -338,9 +326,11 @@ bool Client::ActOnReplies(ReplyStep::Event event) {
     case Event::kParameter:
     case Event::kNeedMore:
     case Event::kInjectedError:
+    case Event::kStatementError:
       return true;
     case Event::kFake:
-      TRIREME_UNREACHABLE();  // the relay answers nothing itself while a server is lent
+      AnswerFakes();
+      return true;
     case Event::kReady:
       OnReady();
       return true;
@@ -377,6 +367,7 @@ void Client::OnReady() {
   }
   request_since_ = idle_since_ = now;
   before_changes_.reset();
+  if (statements_ != nullptr) statements_->OnReady();
 }
 
 // What the server reports is what the client has now: the client asked for it, by SQL or at login.
@@ -421,10 +412,11 @@ void Client::OnDrained() {
 
 void Client::OnServerDrained() { PumpRequests(); }
 
-// A client may be ahead of its server by so much; beyond that its bytes stay in its own socket.
+// A client may be ahead of its server by so much, or by the message that must be whole; beyond that
+// its bytes stay in its own socket.
 void Client::UpdateReceiving() {
   if (!stream_.open() || peer_done_) return;
-  const bool full = inbox_.size() >= clients_.backlog_bytes_max();
+  const bool full = inbox_.size() >= std::max(clients_.backlog_bytes_max(), need_);
   if (full && !stream_.receive_paused()) stream_.PauseReceive();
   if (!full && stream_.receive_paused()) stream_.ResumeReceive();
 }

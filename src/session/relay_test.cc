@@ -10,7 +10,10 @@ namespace {
 
 using namespace script;
 
-class RelayTest : public ClientTest {};
+class RelayTest : public ClientTest {
+ protected:
+  void SetUp() override { config_.routes[0].pool.prepared_statements_max = 0; }
+};
 
 const std::string kParse = Message('P', std::string("\0x\0\0\0", 5));
 const std::string kNamedParse = Message('P', std::string("s\0x\0\0\0", 6));

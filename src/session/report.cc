@@ -202,7 +202,8 @@ StatsTotals TotalsOf(Clients& clients, const Account& account) {
   totals.xact_time_us = counters.transaction_ns / 1000;
   totals.query_time_us = counters.query_ns / 1000;
   totals.wait_time_us = counters.wait_ns / 1000;
-  totals.client_parse_count = totals.server_parse_count = counters.requests.parses;
+  totals.client_parse_count = counters.requests.parses;
+  totals.server_parse_count = counters.requests.server_parses;
   totals.bind_count = counters.requests.binds;
   totals.client_login_count = counters.logins;
   clients.ForEach([&](Client& client) {

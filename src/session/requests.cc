@@ -2,7 +2,8 @@
 #include "session/requests.h"
 
 #include <algorithm>
-#include <cstring>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/assert.h"
@@ -11,8 +12,10 @@
 namespace trireme {
 namespace {
 
-// Names in Bind and Describe that do not end within this many bytes are judged as named, unread.
-constexpr uint32_t kNamePrefixMax = 1024;
+// Of portals and statements; PostgreSQL uses 63 bytes of them.
+constexpr uint32_t kNameBytesMax = 1024;
+// An unnamed statement longer than this can be used in its own transaction only.
+constexpr uint32_t kUnnamedBytesMax = 65536;
 
 bool IsExtended(char type) {
   return type == frontend::kParse || type == frontend::kBind || type == frontend::kDescribe ||
@@ -21,33 +24,51 @@ bool IsExtended(char type) {
 }
 
 // Bytes of the message that must be contiguous before it can be judged, as far as `seen` tells.
-uint32_t BytesToJudge(const MessageHead& head, Bytes seen, bool pinned) {
-  if (pinned) return kHeadBytes;
+uint32_t BytesToJudge(const MessageHead& head, Bytes seen, const Requests::Context& context) {
+  if (context.pinned) return kHeadBytes;
   const uint32_t whole = head.total_size();
+  const Bytes body = seen.subspan(std::min<size_t>(kHeadBytes, seen.size()));
   switch (head.type) {
-    case frontend::kParse:
-      return std::min(whole, kHeadBytes + 1);
+    case frontend::kParse: {
+      if (whole <= kHeadBytes + 1 || body.empty()) return std::min(whole, kHeadBytes + 1);
+      const uint32_t most =
+          body[0] == std::byte{0} ? kUnnamedBytesMax : context.limits.statement_bytes_max;
+      return context.statements != nullptr && whole <= most ? whole : kHeadBytes + 1;
+    }
     case frontend::kDescribe:
-      return std::min(whole, kHeadBytes + 2);
-    case frontend::kBind: {  // portal, then the first byte of the statement's name
-      const Bytes body = seen.subspan(std::min<size_t>(kHeadBytes, seen.size()));
-      const size_t portal = AsText(body).find('\0');
-      const uint32_t wanted = portal != std::string_view::npos
-                                  ? kHeadBytes + static_cast<uint32_t>(portal) + 2
-                                  : static_cast<uint32_t>(seen.size()) + 2;
-      return std::min({whole, wanted, kHeadBytes + kNamePrefixMax});
+    case frontend::kClose:
+      return std::min(whole, kHeadBytes + 1 + kNameBytesMax);
+    case frontend::kBind: {  // the portal's name, and the statement's
+      const std::string_view text = AsText(body);
+      const size_t portal = text.find('\0');
+      const size_t name = portal != std::string_view::npos ? text.find('\0', portal + 1) : portal;
+      const uint32_t wanted = name != std::string_view::npos
+                                  ? kHeadBytes + static_cast<uint32_t>(name) + 1
+                                  : static_cast<uint32_t>(seen.size()) + 1;
+      return std::min({whole, wanted, kHeadBytes + 2 * kNameBytesMax});
     }
     default:
       return kHeadBytes;
   }
 }
 
-// Does a Bind or Describe name the unnamed statement? `body` is a prefix that BytesToJudge allowed.
-bool NamesUnnamedStatement(char type, Bytes body) {
-  const std::string_view text = AsText(body);
-  if (type == frontend::kDescribe) return text.size() >= 2 && text[0] == 'S' && text[1] == '\0';
-  const size_t portal = text.find('\0');
-  return portal != std::string_view::npos && portal + 1 < text.size() && text[portal + 1] == '\0';
+// The statement that a Parse, Bind, Describe or Close names; nothing when the name does not end
+// within `body`.
+std::optional<std::string_view> NamedStatement(char type, Bytes body) {
+  std::string_view text = AsText(body);
+  if (type == frontend::kBind) {
+    text.remove_prefix(std::min(text.find('\0'), text.size()));
+  }
+  if (type != frontend::kParse) text.remove_prefix(std::min<size_t>(1, text.size()));
+  const size_t end = text.find('\0');
+  if (end == std::string_view::npos) return std::nullopt;
+  return text.substr(0, end);
+}
+
+// Not of a portal, nor of something that PostgreSQL will refuse.
+bool IsOfStatement(char type, Bytes body) {
+  if (type != frontend::kDescribe && type != frontend::kClose) return true;
+  return !body.empty() && body[0] == std::byte{'S'};
 }
 
 }  // namespace
@@ -78,7 +99,7 @@ RequestStep Requests::Next(Bytes bytes, const Context& context) {
       step.event = Event::kBroken;
       break;
     }
-    const uint32_t judge = BytesToJudge(head, bytes.subspan(at), context.pinned);
+    const uint32_t judge = BytesToJudge(head, bytes.subspan(at), context);
     if (size - at < judge) {
       step.event = Event::kNeedMore;
       step.need = judge;
@@ -92,11 +113,11 @@ RequestStep Requests::Next(Bytes bytes, const Context& context) {
     }
     if (started && verdict.forward != step.forward) break;
     if (verdict.expect) context.replies->Expect(verdict.request, Disposition::kForward);
-    if (head.type == frontend::kParse) context.counts.parses += verdict.forward ? 1 : 0;
     if (head.type == frontend::kBind) context.counts.binds += verdict.forward ? 1 : 0;
-    if (head.type == frontend::kSync) passing_over_ = false;
-    if (head.type == frontend::kParse && verdict.forward) unnamed_ready_ = true;
-    if (head.type == frontend::kQuery) unnamed_ready_ = false;
+    if (head.type == frontend::kSync) passing_over_ = unnamed_fresh_ = false;
+    if (head.type == frontend::kParse && verdict.forward) OnParseForwarded(body, context);
+    if (head.type == frontend::kQuery) ForgetUnnamed();
+    asked_for_unnamed_ = false;
     step.forward = verdict.forward;
     started = true;
     at += judge;
@@ -122,7 +143,7 @@ Requests::Verdict Requests::Judge(MessageHead head, Bytes body, const Context& c
   if (passing_over_ && head.type != frontend::kSync) return {.forward = false};
   if (lent && HoldBack(context.replies->owed().count(), context.limits.expected_replies_max)) {
     return {.event =
-                std::exchange(held_back_, true) ? Event::kStillTooMuchOwed : Event::kTooMuchOwed};
+                std::exchange(held_back_, true) ? Event::kAwaitReplies : Event::kAskForReplies};
   }
   held_back_ = false;
   switch (head.type) {
@@ -153,27 +174,63 @@ Requests::Verdict Requests::JudgeExtended(char type, Bytes body, const Context& 
     case frontend::kFlush:
       return {.forward = lent};
     case frontend::kParse:
-      if (!context.pinned && !body.empty() && body[0] != std::byte{0}) {
-        return {.event = Event::kNamedParse};
-      }
-      if (!lent) return {.event = Event::kNeedsServer};
-      return {.expect = true, .request = Request::kParse};
     case frontend::kBind:
     case frontend::kDescribe:
-      if (!context.pinned && !unnamed_ready_ && NamesUnnamedStatement(type, body)) {
-        return {.event = Event::kStaleUnnamed};
-      }
-      if (!lent) return {.event = Event::kNeedsServer};
-      return {.expect = true,
-              .request = type == frontend::kBind ? Request::kBind : Request::kDescribe};
     case frontend::kClose:
-      if (!lent) return {.event = Event::kNeedsServer};
-      return {.expect = true, .request = Request::kClose};
+      return JudgeStatement(type, body, context);
     default:
       TRIREME_ASSERT(type == frontend::kExecute);
       if (!lent) return {.event = Event::kNeedsServer};
       return {.expect = true, .request = Request::kExecute};
   }
+}
+
+// What speaks of a prepared statement, or of a portal.
+Requests::Verdict Requests::JudgeStatement(char type, Bytes body, const Context& context) {
+  static constexpr auto kRequestOf = [](char t) {
+    return t == frontend::kParse      ? Request::kParse
+           : t == frontend::kBind     ? Request::kBind
+           : t == frontend::kDescribe ? Request::kDescribe
+                                      : Request::kClose;
+  };
+  const bool lent = context.replies != nullptr;
+  const Verdict plain = lent ? Verdict{.expect = true, .request = kRequestOf(type)}
+                             : Verdict{.event = Event::kNeedsServer};
+  if (context.pinned || !IsOfStatement(type, body)) return plain;
+  const bool kept = context.statements != nullptr;
+  const std::optional<std::string_view> name = NamedStatement(type, body);
+  if (!name || !name->empty()) {
+    if (!name && type != frontend::kParse) {
+      broken_type_ = type;
+      return {.event = Event::kBroken};
+    }
+    if (type == frontend::kClose && kept) return {.event = Event::kStatement};
+    if (type == frontend::kParse && !kept) return {.event = Event::kNamedParse};
+    if (!lent || !kept) return plain;
+    return {.event = Event::kStatement};
+  }
+  if (type == frontend::kClose && lent) ForgetUnnamed();
+  if (type == frontend::kParse || type == frontend::kClose) return plain;
+  if (unnamed_ready_) {
+    // Once it is behind a Sync it may have been passed over, and the server has somebody else's.
+    if (unnamed_fresh_ || context.replies->owed().empty()) return plain;
+    return {.event = std::exchange(asked_for_unnamed_, true) ? Event::kAwaitReplies
+                                                             : Event::kAskForReplies};
+  }
+  if (!unnamed_) return {.event = Event::kStaleUnnamed};
+  return lent ? Verdict{.event = Event::kStatement} : plain;
+}
+
+// The unnamed statement; of most clients it is the same again and again.
+void Requests::OnParseForwarded(Bytes body, const Context& context) {
+  ++context.counts.parses;
+  ++context.counts.server_parses;
+  if (context.replies->skipping()) return;  // the server passes it over
+  unnamed_ready_ = unnamed_fresh_ = true;
+  if (context.pinned || context.statements == nullptr) return;
+  const std::string_view text = AsText(body).substr(1);  // behind the empty name
+  if (unnamed_.Is(text)) return;
+  unnamed_ = text.empty() ? StatementRef() : context.statements->Intern(text);
 }
 
 Requests::ReadyIsOwed Requests::PassOver(MessageHead front) {

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include "base/bytes.h"
+#include "session/statements.h"
 #include "wire/framer.h"
 #include "wire/messages.h"
 #include "wire/replies.h"
@@ -27,12 +28,16 @@ struct RequestStep {
     kNone,         // the run ended: call again when bytes are left
     kNeedMore,     // a head is split: call again with `need` contiguous bytes
     kNeedsServer,  // the next message wants a server and there is none
-    kTooMuchOwed,  // the server owes as many replies as it may: ask for them (Flush), go on when
-                   // half of them have come
-    kStillTooMuchOwed,  // … which they have not yet
-    kTerminate,         // the client says goodbye; nothing after it counts
-    kSyncAlone,         // a Sync was consumed that no server needs to see: answer ReadyForQuery
-    kNamedParse,    // refused: a named prepared statement while servers change between transactions
+    // The server must answer more before the next message can be judged: it owes as many replies as
+    // it may (go on when half of them have come), or what became of the unnamed statement is not
+    // known yet.
+    kAskForReplies,  // … and has to be asked (Flush), for it may keep them until a Sync
+    kAwaitReplies,   // … and was asked
+    kTerminate,      // the client says goodbye; nothing after it counts
+    kSyncAlone,      // a Sync was consumed that no server needs to see: answer ReadyForQuery
+    kStatement,   // the message at the front speaks of a prepared statement: the relay rewrites it
+                  // (prepared.cc), and says with Pass() or Drop() what remains of it
+    kNamedParse,  // refused: a named prepared statement, and the pool keeps none
     kStaleUnnamed,  // refused: the unnamed statement was made on a server that has been given back
     kBroken,        // not the protocol, see broken_type()
   };
@@ -44,7 +49,8 @@ struct RequestStep {
 
 // For statistics.
 struct RequestCounts {
-  uint64_t parses = 0;
+  uint64_t parses = 0;         // of clients
+  uint64_t server_parses = 0;  // to servers, our own included
   uint64_t binds = 0;
 };
 
@@ -53,15 +59,18 @@ class Requests {
   struct Limits {
     uint32_t message_bytes_max;
     uint32_t expected_replies_max;
+    uint32_t statement_bytes_max;  // a named Parse longer than this is not looked at
   };
 
   // `replies` is the server's, or nullptr when no server is lent. `pinned` = the client keeps its
-  // server for the whole session, so that statements may be left on it.
+  // server for the whole session, so that statements may be left on it. Else they are kept in
+  // `statements`, or nullptr: named ones are refused.
   struct Context {
     Replies* replies;
     bool pinned;
     const Limits& limits;
     RequestCounts& counts;
+    Statements* statements = nullptr;
   };
   RequestStep Next(Bytes bytes, const Context& context);
 
@@ -75,7 +84,7 @@ class Requests {
   }
   // … and the caller forwards it.
   void OnWholeQuery(Replies& replies) {
-    unnamed_ready_ = false;
+    ForgetUnnamed();
     replies.Expect(Request::kQuery, Disposition::kForward);
   }
 
@@ -88,6 +97,24 @@ class Requests {
 
   // A server was given back: what was prepared on it without a name is out of reach.
   void OnServerReturned() { unnamed_ready_ = held_back_ = false; }
+
+  // kStatement: of the message at the front, `size` bytes are still to be forwarded, or all of them
+  // are to be dropped.
+  void Pass(uint32_t size) {
+    body_left_ = size;
+    body_forward_ = true;
+  }
+  void Drop(uint32_t size) {
+    body_left_ = size;
+    body_forward_ = false;
+  }
+  // The unnamed statement: what the client made last, empty when it has none or it was too long.
+  const StatementRef& unnamed() const { return unnamed_; }
+  void OnUnnamedSent() { unnamed_ready_ = unnamed_fresh_ = true; }
+  void ForgetUnnamed() {
+    unnamed_ready_ = false;
+    unnamed_ = StatementRef();
+  }
 
   bool mid_message() const { return body_left_ > 0; }
   // The message at hand was forwarded in part: the server waits for the rest of it.
@@ -107,13 +134,18 @@ class Requests {
   bool HoldBack(uint32_t owed, uint32_t owed_max) const;
   Verdict Judge(MessageHead head, Bytes body, const Context& context);
   Verdict JudgeExtended(char type, Bytes body, const Context& context);
+  Verdict JudgeStatement(char type, Bytes body, const Context& context);
+  void OnParseForwarded(Bytes body, const Context& context);
 
   uint32_t body_left_ = 0;
   bool body_forward_ = false;
-  bool passing_over_ = false;   // until Sync
-  bool held_back_ = false;      // until half of what is owed has come
-  bool unnamed_ready_ = false;  // an unnamed Parse went to the server that is lent now
+  bool passing_over_ = false;       // until Sync
+  bool held_back_ = false;          // until half of what is owed has come
+  bool unnamed_ready_ = false;      // an unnamed Parse went to the server that is lent now
+  bool unnamed_fresh_ = false;      // … after the last Sync: what follows it fails with it
+  bool asked_for_unnamed_ = false;  // what became of it
   char broken_type_ = 0;
+  StatementRef unnamed_;
 };
 
 }  // namespace trireme

@@ -70,7 +70,8 @@ class Walk {
                                              {.replies = lent ? &replies : nullptr,
                                               .pinned = pinned,
                                               .limits = limits,
-                                              .counts = counts});
+                                              .counts = counts,
+                                              .statements = kept});
       (step.forward ? forwarded : dropped) += inbox.substr(0, step.size);
       inbox.erase(0, step.size);
       contiguous = inbox.size();
@@ -85,6 +86,17 @@ class Walk {
         case Event::kSyncAlone:
           events += 'S';
           continue;
+        case Event::kStatement: {
+          events += 'T';
+          const MessageHead head = ReadHead(AsBytes(std::string_view(inbox)).data());
+          if (lent && requests.unnamed() && inbox[kHeadBytes] == '\0' && head.type != 'P' &&
+              inbox[kHeadBytes + 1] == '\0') {
+            requests.OnUnnamedSent();
+          } else {
+            requests.Drop(head.total_size());
+          }
+          continue;
+        }
         case Event::kNamedParse:
         case Event::kStaleUnnamed:
           events += step.event == Event::kNamedParse ? 'P' : 'U';
@@ -93,10 +105,10 @@ class Walk {
         case Event::kNeedsServer:
           events += 'N';
           return false;
-        case Event::kTooMuchOwed:
+        case Event::kAskForReplies:
           events += 'O';
           return false;
-        case Event::kStillTooMuchOwed:
+        case Event::kAwaitReplies:
           events += 'o';
           return false;
         case Event::kTerminate:
@@ -123,7 +135,10 @@ class Walk {
 
   bool lent;
   bool pinned;
-  Requests::Limits limits{.message_bytes_max = 1000, .expected_replies_max = 1000};
+  Requests::Limits limits{
+      .message_bytes_max = 1000, .expected_replies_max = 1000, .statement_bytes_max = 100};
+  Statements statements{1};
+  Statements* kept = nullptr;
   Requests requests;
   Replies replies;
   RequestCounts counts;
@@ -241,25 +256,86 @@ TEST(Requests, NamedStatementsPassWhileTheServerIsKept) {
   }
 }
 
+// All that the walk's server owes is answered.
+void Answer(Walk& walk, const std::string& answers) {
+  walk.replies.Next(AsBytes(answers));
+  ASSERT_EQ(walk.Owed(), "");
+}
+
+const std::string kPrepared = Message('1') + Message('Z', "I");
+
 TEST(Requests, UnnamedStatementLivesWithTheServerItWasMadeOn) {
   Walk walk(Server::kLent);
-  EXPECT_TRUE(walk.Feed(kParseUnnamed + kSync + kBindUnnamed + kExecute + kSync));
-  EXPECT_EQ(walk.events, "");
+  EXPECT_FALSE(walk.Feed(kParseUnnamed + kSync + kBindUnnamed + kExecute + kSync));
+  EXPECT_EQ(walk.events, "O");  // it may have been passed over
+  EXPECT_FALSE(walk.Pump());
+  EXPECT_EQ(walk.events, "Oo");
+  Answer(walk, kPrepared);
+  EXPECT_TRUE(walk.Pump());
+  EXPECT_EQ(walk.events, "Oo");
+  EXPECT_EQ(walk.Owed(), "BES");
   walk.requests.OnServerReturned();
   EXPECT_TRUE(walk.Feed(kBindUnnamed + kExecute + kSync));
-  EXPECT_EQ(walk.events, "U");
+  EXPECT_EQ(walk.events, "OoU");
   EXPECT_TRUE(walk.Feed(kParseUnnamed + kBindPortal + kSync));
-  EXPECT_EQ(walk.events, "U");
+  EXPECT_EQ(walk.events, "OoU");
+}
+
+TEST(Requests, AKeptUnnamedStatementIsMadeAgainWhereItIsMissing) {
+  Walk walk(Server::kLent);
+  walk.kept = &walk.statements;
+  EXPECT_TRUE(walk.Feed(kParseUnnamed + kBindUnnamed + kSync));
+  walk.requests.OnServerReturned();
+  walk.lent = false;
+  EXPECT_FALSE(walk.Feed(kBindUnnamed + kDescribeStatement + kExecute + kSync));
+  EXPECT_EQ(walk.events, "N");
+  walk.lent = true;
+  EXPECT_TRUE(walk.Pump());
+  EXPECT_EQ(walk.events, "NT");
+  EXPECT_EQ(walk.requests.unnamed().text(), Raw("select 1\0\0\0"));
+  walk.requests.OnServerReturned();
+  EXPECT_TRUE(walk.Feed(Message('C', Raw("S\0")) + kBindUnnamed + kSync));
+  EXPECT_EQ(walk.events, "NTU");  // closed
 }
 
 TEST(Requests, AQueryDestroysTheUnnamedStatement) {
+  for (const bool kept : {false, true}) {
+    Walk walk(Server::kLent);
+    walk.kept = kept ? &walk.statements : nullptr;
+    EXPECT_TRUE(walk.Feed(kParseUnnamed + kSync + kQuery + kBindUnnamed + kSync));
+    EXPECT_EQ(walk.events, "U");
+  }
+}
+
+TEST(Requests, KeptStatementsAreTheRelaysToRewrite) {
+  const std::string close = Message('C', Raw("Ss1\0"));
+  const std::string describe = Message('D', Raw("Ss1\0"));
+  const std::string stream = kParseNamed + kBindNamed + describe + kExecute + close + kSync;
+  for (size_t piece = 1; piece <= stream.size(); ++piece) {
+    Walk walk(Server::kLent);
+    walk.kept = &walk.statements;
+    EXPECT_TRUE(walk.Feed(stream, piece));
+    EXPECT_EQ(walk.events, "TTTT") << piece;
+    EXPECT_EQ(walk.forwarded, kExecute + kSync) << piece;
+    EXPECT_EQ(walk.Owed(), "ES") << piece;
+  }
+  Walk none(Server::kNone);
+  none.kept = &none.statements;
+  EXPECT_FALSE(none.Feed(close + kSync + kParseNamed));
+  EXPECT_EQ(none.events, "TSN");  // a Close needs no server
+}
+
+TEST(Requests, AStatementLongerThanTheLimitIsNotGathered) {
   Walk walk(Server::kLent);
-  EXPECT_TRUE(walk.Feed(kParseUnnamed + kSync + kQuery + kBindUnnamed + kSync));
-  EXPECT_EQ(walk.events, "U");
+  walk.kept = &walk.statements;
+  const std::string parse = Message('P', "s1" + Raw("\0") + std::string(200, 'x'));
+  EXPECT_TRUE(walk.Feed(parse.substr(0, 8)));
+  EXPECT_EQ(walk.events, "T");
 }
 
 TEST(Requests, KnowsAQueryThatIsWholeAndAlone) {
-  const Requests::Limits limits{.message_bytes_max = 100, .expected_replies_max = 10};
+  const Requests::Limits limits{
+      .message_bytes_max = 100, .expected_replies_max = 10, .statement_bytes_max = 100};
   const std::string too_long = Message('Q', std::string(101, 'x'));
   for (const auto& [bytes, whole] :
        std::vector<std::pair<std::string, bool>>{{kQuery, true},
@@ -279,7 +355,8 @@ TEST(Requests, KnowsAQueryThatIsWholeAndAlone) {
 }
 
 TEST(Requests, SeesNoWholeQueryWithinAMessageOrWhatIsPassedOver) {
-  const Requests::Limits limits{.message_bytes_max = 1000, .expected_replies_max = 10};
+  const Requests::Limits limits{
+      .message_bytes_max = 1000, .expected_replies_max = 10, .statement_bytes_max = 100};
   Walk within(Walk::Server::kLent);
   within.Feed(kCopyData.substr(0, kCopyData.size() - 2));
   EXPECT_FALSE(within.requests.IsWholeQuery(AsBytes(kQuery), limits));
@@ -380,8 +457,9 @@ TEST(Requests, APortalNameWithoutEndIsNotGatheredForEver) {
   for (const size_t piece : {size_t{1}, size_t{700}, bind.size()}) {
     Walk each(Server::kLent);
     each.limits = walk.limits;
-    EXPECT_TRUE(each.Feed(bind, piece));
-    EXPECT_EQ(each.forwarded.size(), bind.size());
+    EXPECT_FALSE(each.Feed(bind, piece));
+    EXPECT_EQ(each.events, "B");
+    EXPECT_LE(each.inbox.size(), std::max<size_t>(piece, 1) + 4096);
   }
 }
 

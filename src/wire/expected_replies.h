@@ -50,9 +50,19 @@ enum class Disposition : uint8_t {
   kFake,     // the request never went out: we answer, when its turn has come
 };
 
+// Somebody keeps a note of the request, which must be settled when it was answered or dropped: the
+// server's books of prepared statements, the client's, or both.
+struct Notes {
+  bool server = false;
+  bool client = false;
+  bool operator==(const Notes&) const = default;
+};
+
 struct ExpectedReply {
   Request request;
   Disposition disposition;
+  Notes notes{};
+  bool operator==(const ExpectedReply&) const = default;
 };
 
 class ExpectedReplies {
@@ -104,11 +114,14 @@ class ExpectedReplies {
   static constexpr uint32_t kKept = 256;
 
   static uint8_t Encode(ExpectedReply entry) {
-    return static_cast<uint8_t>(static_cast<uint8_t>(entry.request) << 2 |
-                                static_cast<uint8_t>(entry.disposition));
+    return static_cast<uint8_t>(static_cast<uint8_t>(entry.request) << 4 |
+                                static_cast<uint8_t>(entry.disposition) << 2 |
+                                (entry.notes.server ? 2 : 0) | (entry.notes.client ? 1 : 0));
   }
   static ExpectedReply Decode(uint8_t cell) {
-    return {static_cast<Request>(cell >> 2), static_cast<Disposition>(cell & 3)};
+    return {static_cast<Request>(cell >> 4),
+            static_cast<Disposition>(cell >> 2 & 3),
+            {.server = (cell & 2) != 0, .client = (cell & 1) != 0}};
   }
   void Grow();
   void Shrink();

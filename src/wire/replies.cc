@@ -20,16 +20,32 @@ bool ValidHead(const MessageHead& head) {
   return head.type != backend::kReadyForQuery || head.body_size() == 1;
 }
 
-// How much of a message must be contiguous before it can be judged.
-uint32_t BytesToJudge(const MessageHead& head, bool ours) {
+// After these two tags no prepared statement is left.
+constexpr std::string_view kDiscardAll("DISCARD ALL\0", 12);
+constexpr std::string_view kDeallocateAll("DEALLOCATE ALL\0", 15);
+
+bool MayDiscard(const MessageHead& head) {
+  return head.type == backend::kCommandComplete &&
+         (head.body_size() == kDiscardAll.size() || head.body_size() == kDeallocateAll.size());
+}
+
+bool Discards(Bytes body) {
+  const std::string_view tag = AsText(body);
+  return tag == kDiscardAll || tag == kDeallocateAll;
+}
+
+// How much of a message must be contiguous before it can be judged. `read` = an error that is not
+// simply the client's.
+uint32_t BytesToJudge(const MessageHead& head, bool read) {
   switch (head.type) {
+    case backend::kCommandComplete:
+      return MayDiscard(head) ? head.total_size() : kHeadBytes;
     case backend::kReadyForQuery:
       return kHeadBytes + 1;
     case backend::kParameterStatus:
       return head.body_size() <= kParameterBytesMax ? head.total_size() : kHeadBytes;
     case backend::kErrorResponse:
-      // An error that answers a request of ours is told to the client in words of our own.
-      return ours ? std::min(head.total_size(), kHeadBytes + kParameterBytesMax) : kHeadBytes;
+      return read ? std::min(head.total_size(), kHeadBytes + kParameterBytesMax) : kHeadBytes;
     default:
       return kHeadBytes;
   }
@@ -66,9 +82,13 @@ bool IsExtended(Request request) {
          request == Request::kExecute || request == Request::kClose;
 }
 
+bool IsUnnamedParse(ExpectedReply entry) {
+  return entry.request == Request::kParse && entry.notes == Notes{};
+}
+
 }  // namespace
 
-void Replies::Expect(Request request, Disposition disposition) {
+void Replies::Expect(Request request, Disposition disposition, Notes notes) {
   if (skipping_) {
     // The server passes over everything but Sync; nothing else will be answered.
     if (request != Request::kSync) return;
@@ -80,11 +100,42 @@ void Replies::Expect(Request request, Disposition disposition) {
     needs_sync_ = false;  // the end of a Query or FunctionCall ends the implicit transaction, too
   }
   if (request == Request::kCopyEnd && owed_.empty()) return;  // a late end of a COPY that failed
-  owed_.Push({request, disposition});
+  owed_.Push({request, disposition, notes});
 }
 
 bool Replies::ForwardNext() const {
   return owed_.empty() || owed_.front().disposition == Disposition::kForward;
+}
+
+// Not that of a Parse we put ahead of the client's Bind: what is wrong with the statement now is
+// what the Bind would have been told.
+bool Replies::ErrorIsOurs() const {
+  if (owed_.empty()) return false;
+  const ExpectedReply front = owed_.front();
+  return front.disposition != Disposition::kForward && front.request != Request::kParse;
+}
+
+// A Bind or a Describe, of a statement that may have another name on the server.
+bool Replies::MayNameStatement() const {
+  if (owed_.empty()) return false;
+  const ExpectedReply front = owed_.front();
+  return front.disposition == Disposition::kForward &&
+         (front.request == Request::kBind || front.request == Request::kDescribe);
+}
+
+// Of a later Parse it is not known yet.
+bool Replies::UnnamedParseIsOwed() const {
+  for (uint32_t i = 0; i < owed_.count(); ++i) {
+    if (IsUnnamedParse(owed_.at(i))) return true;
+  }
+  return false;
+}
+
+void Replies::Pop(bool answered) {
+  const ExpectedReply entry = owed_.front();
+  owed_.Pop();
+  if (entry.notes != Notes{}) [[unlikely]]
+    outcomes_.push_back({entry.notes, answered});
 }
 
 ReplyStep Replies::Next(Bytes bytes) {
@@ -126,16 +177,18 @@ ReplyStep Replies::Next(Bytes bytes) {
       step.event = Event::kBroken;
       break;
     }
-    const bool forward = ForwardNext();
+    const bool error = head.type == backend::kErrorResponse;
+    if (error) DropStaleMarks();
+    const bool forward = error ? !ErrorIsOurs() : ForwardNext();
     if (started && forward != step.forward) break;
-    const uint32_t judge = BytesToJudge(head, !forward);
+    const uint32_t judge = BytesToJudge(head, !forward || MayNameStatement());
     if (size - at < judge) {
       step.event = Event::kNeedMore;
       step.need = judge;
       break;
     }
     const Bytes body = bytes.subspan(at + kHeadBytes, judge - kHeadBytes);
-    if (!forward) step.failed = owed_.front().request;  // in case it is an error
+    if (error && !owed_.empty()) step.failed = owed_.front().request;
     const Event event = OnMessage(head.type, body);
     if (event == Event::kBroken) {
       step.event = event;
@@ -169,8 +222,10 @@ bool Replies::TakeWholeAnswer(Bytes bytes) {
   uint32_t at = 0;
   while (at < end) {
     const MessageHead head = ReadHead(bytes.data() + at);
-    if (kPassing[static_cast<uint8_t>(head.type)] == 0 || !head.valid(kReplyLengthMax))
+    if (kPassing[static_cast<uint8_t>(head.type)] == 0 || !head.valid(kReplyLengthMax) ||
+        MayDiscard(head)) {
       return false;
+    }
     if (head.total_size() > end - at) return false;
     at += head.total_size();
   }
@@ -193,7 +248,7 @@ uint32_t Replies::PassPlain(Bytes bytes, uint32_t at, Request front) {
   while (size - at >= kHeadBytes) {
     const MessageHead head = ReadHead(bytes.data() + at);
     if ((kPassing[static_cast<uint8_t>(head.type)] & mask) == 0) break;
-    if (!head.valid(kReplyLengthMax)) break;  // judged by the caller
+    if (!head.valid(kReplyLengthMax) || MayDiscard(head)) break;  // judged by the caller
     if (head.total_size() > size - at) {
       body_left_ = head.total_size() - (size - at);
       body_forward_ = true;
@@ -223,6 +278,7 @@ ReplyStep::Event Replies::OnMessage(char type, Bytes body) {
       Answered(Request::kDescribe);
       return Event::kNone;
     case backend::kCommandComplete:
+      discarded_ |= Discards(body);
       if (in_copy_) CopyEnded();
       Answered(Request::kExecute);
       return Event::kNone;
@@ -286,7 +342,8 @@ ReplyStep::Event Replies::OnError() {
     return Event::kNone;
   }
   const ExpectedReply failed = owed_.front();
-  const bool ours = failed.disposition != Disposition::kForward;
+  const bool ours = ErrorIsOurs();
+  const bool names_statement = MayNameStatement();
   error_forwarded_ = !ours;
   if (in_copy_) {
     in_copy_ = false;
@@ -296,16 +353,22 @@ ReplyStep::Event Replies::OnError() {
       bool ended = false;
       while (!owed_.empty() && !ended) {
         ended = owed_.front().request == Request::kCopyEnd;
-        owed_.Pop();
+        Pop(false);
       }
     }
   }
   if (IsExtended(failed.request)) {
-    while (!owed_.empty() && owed_.front().request != Request::kSync) owed_.Pop();
+    bool unnamed_dropped = false;
+    while (!owed_.empty() && owed_.front().request != Request::kSync) {
+      unnamed_dropped |= IsUnnamedParse(owed_.front());
+      Pop(false);
+    }
+    unnamed_lost_ |= unnamed_dropped && !UnnamedParseIsOwed();
     skipping_ = owed_.empty();
     needs_sync_ |= skipping_;  // a Query behind them is passed over, too
   }
-  return ours ? Event::kInjectedError : Event::kNone;
+  if (ours) return Event::kInjectedError;
+  return names_statement ? Event::kStatementError : Event::kNone;
 }
 
 // The front request has been answered, when it is of that kind: within a simple Query the same
@@ -313,7 +376,7 @@ ReplyStep::Event Replies::OnError() {
 void Replies::Answered(Request request) {
   DropStaleMarks();
   if (!owed_.empty() && owed_.front().request == request) {
-    owed_.Pop();
+    Pop(true);
     DropStaleMarks();
   }
 }
@@ -326,7 +389,8 @@ void Replies::CopyEnded() {
   while (end < owed_.count() && owed_.at(end).request != Request::kCopyEnd) ++end;
   if (end == owed_.count()) return;
   const ExpectedReply copying = owed_.front();
-  for (uint32_t i = 0; i <= end; ++i) owed_.Pop();
+  owed_.Pop();  // it goes on
+  for (uint32_t i = 0; i < end; ++i) Pop(false);
   owed_.PushFront(copying);
 }
 
@@ -336,9 +400,17 @@ void Replies::DropStaleMarks() {
   while (!owed_.empty() && owed_.front().request == Request::kCopyEnd) owed_.Pop();
 }
 
+bool Replies::SwallowSync() {
+  if (owed_.empty()) return false;
+  TRIREME_ASSERT(owed_.front().request == Request::kSync);
+  owed_.Pop();
+  owed_.PushFront({Request::kSync, Disposition::kSkip});
+  return true;
+}
+
 void Replies::FakeSent() {
   TRIREME_ASSERT(!owed_.empty() && owed_.front().disposition == Disposition::kFake);
-  owed_.Pop();
+  Pop(true);
 }
 
 }  // namespace trireme

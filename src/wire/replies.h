@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/marks.h"
@@ -26,27 +27,29 @@ namespace trireme {
 
 struct ReplyStep {
   enum class Event : uint8_t {
-    kNone,           // the run ended: call again when bytes are left
-    kNeedMore,       // a head or a small message is split: call again with `need` contiguous bytes
-    kReady,          // ReadyForQuery ended the run and nothing is owed
-    kParameter,      // ParameterStatus ended the run: `message` is its body
-    kFake,           // the next reply is ours to give: send it, then FakeSent()
-    kInjectedError,  // ErrorResponse to a request of ours (`failed`) ended the run: `message` is
-                     // its body
-    kBroken,         // not the protocol: close the server
+    kNone,            // the run ended: call again when bytes are left
+    kNeedMore,        // a head or a small message is split: call again with `need` contiguous bytes
+    kReady,           // ReadyForQuery ended the run and nothing is owed
+    kParameter,       // ParameterStatus ended the run: `message` is its body
+    kFake,            // the next reply is ours to give: send it, then FakeSent()
+    kInjectedError,   // ErrorResponse to a request of ours (`failed`) ended the run: `message` is
+                      // its body
+    kStatementError,  // ErrorResponse to a Bind or Describe of the client ended the run: `message`
+                      // is its body, which may name a statement as the server does
+    kBroken,          // not the protocol: close the server
   };
   uint32_t size = 0;     // bytes consumed from the front
   bool forward = false;  // they are the client's
   Event event = Event::kNone;
   uint32_t need = 0;
   Bytes message{};
-  Request failed = Request::kQuery;  // kInjectedError
+  Request failed = Request::kQuery;  // kInjectedError, kStatementError
 };
 
 class Replies {
  public:
   // The queue of what is owed; requests are pushed here before their bytes are sent.
-  void Expect(Request request, Disposition disposition);
+  void Expect(Request request, Disposition disposition, Notes notes = {});
   const ExpectedReplies& owed() const { return owed_; }
 
   // Consumes a prefix of `bytes`: the longest run with one destination, up to and including the
@@ -84,6 +87,28 @@ class Replies {
   // An ErrorResponse went to the client after the last ReadyForQuery.
   bool error_forwarded() const { return error_forwarded_; }
 
+  // What became of requests with notes, in order; and whether all prepared statements have gone
+  // (DISCARD ALL, DEALLOCATE ALL). Whoever calls Next looks here after each step.
+  struct Outcome {
+    Notes notes;
+    bool answered;  // false: it failed, or was passed over after an error
+  };
+  bool has_news() const { return discarded_ || unnamed_lost_ || !outcomes_.empty(); }
+  struct News {
+    std::vector<Outcome> outcomes;
+    bool discarded = false;
+    bool unnamed_lost = false;  // it was to be replaced, and that failed or was passed over
+  };
+  News TakeNews() {
+    return {.outcomes = std::exchange(outcomes_, {}),
+            .discarded = std::exchange(discarded_, false),
+            .unnamed_lost = std::exchange(unnamed_lost_, false)};
+  }
+
+  // After an error: the Sync that ends the passing over is ours now, its ReadyForQuery swallowed.
+  // False: it has not been sent.
+  bool SwallowSync();
+
   // For statistics: what was counted since the last call.
   struct Counts {
     uint32_t queries = 0;       // ReadyForQuery of forwarded requests
@@ -101,6 +126,10 @@ class Replies {
   Event OnReadyForQuery(Bytes body);
   Event OnError();
   void Answered(Request request);
+  void Pop(bool answered);
+  bool ErrorIsOurs() const;
+  bool MayNameStatement() const;
+  bool UnnamedParseIsOwed() const;
   void CopyEnded();
   void DropStaleMarks();
 
@@ -112,6 +141,9 @@ class Replies {
   bool needs_sync_ = false;
   bool error_forwarded_ = false;
   TransactionStatus status_ = TransactionStatus::kIdle;
+  bool discarded_ = false;
+  bool unnamed_lost_ = false;
+  std::vector<Outcome> outcomes_;
   Counts counts_;
 };
 

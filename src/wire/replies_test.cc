@@ -21,7 +21,7 @@ std::string Message(char type, std::string_view body = "") {
 std::string Ready(char status = 'I') { return Message('Z', std::string(1, status)); }
 
 // What comes of feeding `bytes` in chunks: forwarded bytes, and the events as letters in order
-// (R ready, P parameter, F fake, E injected error, B broken).
+// (R ready, P parameter, F fake, E injected error, S error of a statement, B broken).
 struct Outcome {
   std::string forwarded;
   std::string events;
@@ -39,6 +39,7 @@ Outcome Feed(Replies& replies, std::string_view bytes, size_t chunk) {
       if (step.event == Event::kReady) outcome.events += 'R';
       if (step.event == Event::kParameter) outcome.events += 'P';
       if (step.event == Event::kInjectedError) outcome.events += 'E';
+      if (step.event == Event::kStatementError) outcome.events += 'S';
       if (step.event == Event::kFake) {
         outcome.events += 'F';
         replies.FakeSent();
@@ -185,7 +186,7 @@ TEST(Replies, DropsFakeAnswersThatAnErrorPassesOver) {
   ExpectAll(replies, {kBind});
   replies.Expect(kParse, Disposition::kFake);
   ExpectAll(replies, {kSync});
-  EXPECT_EQ(Feed(replies, Message('E', "S") + Ready(), 1000).events, "R");
+  EXPECT_EQ(Feed(replies, Message('E', "S") + Ready(), 1000).events, "SR");
 }
 
 // COPY FROM STDIN: the rules are in "COPY Operations" of the protocol chapter.
@@ -407,6 +408,101 @@ TEST(Replies, IsNotCleanAfterAnErrorOutOfTurn) {
   EXPECT_TRUE(replies.clean());
   Feed(replies, Message('E', "SFATAL"), 100);
   EXPECT_FALSE(replies.clean()) << "who was told sees the end, not the next client";
+}
+
+// What became of requests with notes, a letter each: a answered, d dropped.
+std::string NewsOf(Replies& replies) {
+  std::string text;
+  const Replies::News news = replies.TakeNews();
+  for (const Replies::Outcome& outcome : news.outcomes) {
+    text += outcome.answered ? 'a' : 'd';
+    text += outcome.notes.server ? 's' : 'c';
+  }
+  return text + (news.discarded ? " discarded" : "") + (news.unnamed_lost ? " lost" : "");
+}
+
+TEST(Replies, TellsWhatBecameOfRequestsWithNotes) {
+  constexpr Notes kServer{.server = true}, kClient{.client = true};
+  const auto prepare = [&](Replies& replies) {
+    replies.Expect(kParse, Disposition::kForward, kServer);
+    replies.Expect(kParse, Disposition::kFake, kClient);
+    replies.Expect(kBind, Disposition::kForward);
+    replies.Expect(kParse, Disposition::kForward);
+    replies.Expect(kClose, Disposition::kFake, kClient);
+    replies.Expect(kParse, Disposition::kSkip, kServer);
+    replies.Expect(kSync, Disposition::kForward);
+    replies.Expect(kClose, Disposition::kSkip, kServer);
+  };
+  const std::string answers = Message('1') + Message('E', std::string(1, '\0')) + Ready() +
+                              Message('3') + Message('N', "x");
+  for (size_t chunk = 1; chunk <= answers.size(); ++chunk) {
+    Replies replies;
+    prepare(replies);
+    EXPECT_FALSE(replies.has_news());
+    Feed(replies, answers, chunk);
+    EXPECT_TRUE(replies.has_news());
+    EXPECT_EQ(NewsOf(replies), "asacdcdsas lost") << chunk;
+    EXPECT_FALSE(replies.has_news());
+  }
+}
+
+TEST(Replies, OfALaterUnnamedStatementNothingIsKnownYet) {
+  Replies replies;
+  ExpectAll(replies, {kParse, kSync, kParse, kSync});
+  const std::string failed = Message('E', std::string(1, '\0'));
+  Feed(replies, failed + Ready(), 100);
+  EXPECT_FALSE(replies.TakeNews().unnamed_lost);
+  Feed(replies, failed + Ready(), 100);
+  EXPECT_TRUE(replies.TakeNews().unnamed_lost);
+}
+
+TEST(Replies, SeesThatAllStatementsAreGone) {
+  for (const auto& [tag, discards] :
+       std::vector<std::pair<std::string, bool>>{{"DISCARD ALL", true},
+                                                 {"DEALLOCATE ALL", true},
+                                                 {"DISCARD ONE", false},
+                                                 {"SELECT 12345", false}}) {
+    const std::string answer = Message('C', tag + std::string(1, '\0')) + Ready();
+    for (size_t chunk = 1; chunk <= answer.size(); ++chunk) {
+      Replies replies;
+      replies.Expect(kQuery, Disposition::kForward);
+      if (!replies.TakeWholeAnswer(AsBytes(answer).first(chunk))) Feed(replies, answer, chunk);
+      EXPECT_EQ(replies.TakeNews().discarded, discards) << tag << " " << chunk;
+    }
+  }
+}
+
+TEST(Replies, TheErrorOfAParsePutAheadOfABindIsTheClients) {
+  const auto prepare = [](Replies& replies) {
+    replies.Expect(kParse, Disposition::kSkip, {.server = true});
+    replies.Expect(kBind, Disposition::kForward);
+    replies.Expect(kSync, Disposition::kForward);
+  };
+  const std::string answers = Message('E', std::string(1, '\0')) + Ready();
+  const Outcome outcome = FeedAllWays(prepare, answers);
+  EXPECT_EQ(outcome.forwarded, answers);
+  EXPECT_EQ(outcome.events, "R");
+}
+
+TEST(Replies, ShowsTheErrorOfABind) {
+  const auto prepare = [](Replies& replies) { ExpectAll(replies, {kBind, kExecute, kSync}); };
+  const std::string answers = Message('E', std::string(1, '\0')) + Ready();
+  const Outcome outcome = FeedAllWays(prepare, answers);
+  EXPECT_EQ(outcome.forwarded, answers);
+  EXPECT_EQ(outcome.events, "SR");
+}
+
+TEST(Replies, SwallowsTheSyncBehindAnError) {
+  Replies replies;
+  ExpectAll(replies, {kBind, kSync});
+  Feed(replies, Message('E', std::string(1, '\0')), 100);
+  EXPECT_TRUE(replies.SwallowSync());
+  EXPECT_EQ(Feed(replies, Ready(), 100).forwarded, "");
+  Replies alone;
+  ExpectAll(alone, {kBind});
+  Feed(alone, Message('E', std::string(1, '\0')), 100);
+  EXPECT_FALSE(alone.SwallowSync());
+  EXPECT_TRUE(alone.skipping());
 }
 
 TEST(ExpectedReplies, GivesTheMemoryOfADeepPipelineBackOnceNothingIsOwed) {

@@ -185,23 +185,6 @@ TEST_P(Relay, NamedStatementsWorkInSessionMode) {
   EXPECT_EQ(Types(client.Exchange(CloseStatement("s") + Sync())), "3Z");
 }
 
-TEST_P(Relay, NamedStatementsInTransactionModeWorkOrAreRefusedWithTheConnectionKept) {
-  SKIP_AGAINST_PGBOUNCER("1.18 passes them through");
-  TriremeOptions options = Options();
-  options.size = 1;
-  Trireme trireme(options);
-  RawClient client = trireme.LoggedIn();
-  const std::vector<Message> answer = client.Exchange(Parse("s", "SELECT 1") + Sync());
-  if (const Message* error = FindType(answer, 'E')) {
-    EXPECT_EQ(ErrorField(*error, 'C'), "0A000");
-    EXPECT_EQ(ErrorField(*error, 'S'), "ERROR");
-  }
-  EXPECT_EQ(client.Value("SELECT 1"), "1");
-  EXPECT_EQ(
-      trireme.LoggedIn().Value("SELECT count(*) FROM pg_prepared_statements WHERE name = 's'"),
-      "0");
-}
-
 // ---- pipelines
 
 TEST_P(Relay, AThousandPipelinedSimpleQueriesAreAnsweredInOrder) {

@@ -29,7 +29,7 @@ ExpectedReply DecodeExpected(uint8_t byte) {
   if (request == Request::kCopyEnd && disposition == Disposition::kFake) {
     disposition = Disposition::kForward;
   }
-  return {request, disposition};
+  return {request, disposition, {.server = byte >= 81, .client = byte >= 162}};
 }
 
 std::vector<Segment> ReadSegments(Input& input) {
@@ -52,7 +52,7 @@ class Feeding {
   std::string Run(const std::vector<Segment>& segments) {
     for (const Segment& segment : segments) {
       for (const ExpectedReply& entry : segment.expected) {
-        replies_.Expect(entry.request, entry.disposition);
+        replies_.Expect(entry.request, entry.disposition, entry.notes);
       }
       stream_ += AsText(segment.bytes);
       if (!FeedAll()) break;
@@ -82,6 +82,7 @@ class Feeding {
       Check(step.size <= size, "a step takes no more than was given");
       Check(step.size > 0 || step.event != Event::kNone, "a step makes progress or says why not");
       Pass(piece.first(step.size), step.forward);
+      TakeNews();
       need = 0;
       if (step.event == Event::kNeedMore) {
         Check(step.need > size - step.size, "more is asked for only when it is missing");
@@ -137,6 +138,11 @@ class Feeding {
       case Event::kFake:
         trace_.Event("fake", static_cast<size_t>(replies_.fake()));
         replies_.FakeSent();
+        TakeNews();
+        return true;
+      case Event::kStatementError:
+        Check(step.size >= kHeadBytes + step.message.size(), "the error is in the step");
+        trace_.Event("error of a statement", static_cast<size_t>(step.failed));
         return true;
       case Event::kInjectedError:
         trace_.Event("error of ours", static_cast<size_t>(step.failed));
@@ -146,6 +152,16 @@ class Feeding {
         return false;
     }
     Broken("an event without a name");
+  }
+
+  void TakeNews() {
+    const Replies::News news = replies_.TakeNews();
+    for (const Replies::Outcome& outcome : news.outcomes) {
+      Check(outcome.notes != Notes{}, "there is news only of what has notes");
+      news_ += outcome.answered ? 'a' : 'd';
+    }
+    discarded_ |= news.discarded;
+    unnamed_lost_ |= news.unnamed_lost;
   }
 
   bool AtBoundary() const { return head_.empty() && body_left_ == 0; }
@@ -161,12 +177,16 @@ class Feeding {
                               size_t{replies_.error_forwarded()} << 4);
     trace_.Event("queries", counts.queries);
     trace_.Event("transactions", counts.transactions);
+    trace_.Event(news_, size_t{discarded_} | size_t{unnamed_lost_} << 1);
   }
 
   Cut cut_;
   const Shortcut shortcut_;
   Replies replies_;
   Trace trace_;
+  std::string news_;
+  bool discarded_ = false;
+  bool unnamed_lost_ = false;
   std::string stream_;
   size_t at_ = 0;
   // The message at hand, framed independently.

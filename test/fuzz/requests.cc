@@ -25,6 +25,7 @@ struct Script {
   bool pinned;
   bool lent_at_first;
   Requests::Limits limits;
+  bool keeps_statements;
   Bytes answers;  // to events that leave a choice, in a circle
   struct Segment {
     bool returns_server;  // before its bytes, when it can be
@@ -39,7 +40,9 @@ Script ReadScript(Input& input) {
   Script script{.pinned = (flags & 1) != 0,
                 .lent_at_first = (flags & 2) != 0,
                 .limits = {.message_bytes_max = (flags & 4) != 0 ? 64u : 0x3fffffffu,
-                           .expected_replies_max = (flags & 8) != 0 ? 2u : 65536u},
+                           .expected_replies_max = (flags & 8) != 0 ? 2u : 65536u,
+                           .statement_bytes_max = 100},
+                .keeps_statements = (flags & 16) != 0,
                 .answers = input.Take(8),
                 .segments = {}};
   while (!input.empty()) {
@@ -120,14 +123,15 @@ class Feeding {
       const Bytes piece = AsBytes(stream_).subspan(at_, size);
       if (need == 0 && shortcut_ == Shortcut::kTaken && TakeWholeQuery(piece)) continue;
       const RequestStep step =
-          requests_.Next(piece, {replies_.get(), script_.pinned, script_.limits, counts_});
+          requests_.Next(piece, {replies_.get(), script_.pinned, script_.limits, counts_,
+                                 script_.keeps_statements ? &statements_ : nullptr});
       Check(step.size <= size, "a step takes no more than was given");
       Check(step.size > 0 || step.event != Event::kNone, "a step makes progress or says why not");
       Pass(piece.first(step.size), step.forward);
       need = 0;
       if (step.event == Event::kNeedMore) {
         Check(step.need > size - step.size, "more is asked for only when it is missing");
-        Check(step.need <= 2048, "what must be contiguous is bounded");
+        Check(step.need <= 65536, "what must be contiguous is bounded");
         need = step.need;
       } else if (!Act(step)) {
         return false;
@@ -185,20 +189,27 @@ class Feeding {
           PassOver();
         }
         return true;
-      case Event::kTooMuchOwed:
-        Check(owed_.size() >= script_.limits.expected_replies_max, "too much is what the limit is");
-        trace_.Event("too much owed", at_);
+      case Event::kAskForReplies:
+        Check(!owed_.empty(), "there is something to ask for");
+        trace_.Event("asks for replies", at_);
         Lend();
         return true;
-      case Event::kStillTooMuchOwed:
-        Check(false, "a server that was just lent owes nothing");
-        return false;
+      case Event::kAwaitReplies:
+        Check(!owed_.empty(), "there is something to wait for");
+        trace_.Event("waits", at_);
+        Lend();
+        return true;
       case Event::kTerminate:
         trace_.Event("terminate", at_);
         return false;
       case Event::kSyncAlone:
         Check(replies_ == nullptr, "a server sees every Sync");
         trace_.Event("sync", at_);
+        return true;
+      case Event::kStatement:
+        Check(!script_.pinned && script_.keeps_statements, "statements are rewritten when kept");
+        trace_.Event("statement", at_);
+        ActOnStatement();
         return true;
       case Event::kNamedParse:
       case Event::kStaleUnnamed:
@@ -211,6 +222,22 @@ class Feeding {
         return false;
     }
     Broken("an event without a name");
+  }
+
+  // Named ones are none of the server's here; an unnamed one is made again.
+  void ActOnStatement() {
+    const Bytes message = AsBytes(stream_).subspan(at_);
+    const MessageHead head = ReadHead(message.data());
+    const bool use = head.type == 'B' || head.type == 'D';
+    const std::string_view body = AsText(message.subspan(kHeadBytes));
+    const size_t name = head.type == 'B' ? body.find('\0') + 1 : 1;
+    if (use && body[name] == '\0') {
+      Check(static_cast<bool>(requests_.unnamed()), "there is something to make");
+      replies_->Expect(Request::kParse, Disposition::kSkip);
+      owed_.push_back(Request::kParse);
+      return requests_.OnUnnamedSent();
+    }
+    requests_.Drop(head.total_size());
   }
 
   void PassOver() {
@@ -240,6 +267,7 @@ class Feeding {
   const Script& script_;
   Cut cut_;
   const Shortcut shortcut_;
+  Statements statements_{1};
   Requests requests_;
   RequestCounts counts_;
   std::unique_ptr<Replies> replies_;  // of the server that is lent

@@ -41,6 +41,7 @@ struct ClientSettings {
   std::string password = "secret";
   std::string database = "app";
   SimPoolMode mode = SimPoolMode::kTransaction;
+  bool keeps_statements = true;  // prepared statements follow the client from server to server
   // What the route gives every server at its login: part of the session the client expects.
   std::vector<std::pair<std::string, std::string>> route_parameters;
   // Errors that this world may give at any time. Errors the client asks for itself (a statement's

@@ -179,6 +179,7 @@ void ClientConnection::BeginScript() {
   if (client_.stopping_) return Goodbye();
   const ScriptWriter::Setup setup{.client = client_.id(),
                                   .mode = client_.settings_.mode,
+                                  .keeps_statements = client_.settings_.keeps_statements,
                                   .habits = habits(),
                                   .may_reset = wishes_.empty(),
                                   .last_query = client_.last_query_};

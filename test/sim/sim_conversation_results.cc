@@ -98,7 +98,8 @@ void Conversation::OnDataRow(Bytes body) {
   if (limit > 0 && rows_ >= limit) {
     return Violate(Rule::kBytes, "expected at most " + std::to_string(limit) + " rows, got more");
   }
-  const std::string session = session_.Digest();
+  const std::string session = session_.Digest(keeps_server_ ? SimSession::Statements::kNamed
+                                                            : SimSession::Statements::kNotHere);
   if (row->session != session) {
     return Violate(Rule::kSessionState, "expected the session " + session + ", got " +
                                             row->session + " on backend " +

@@ -275,7 +275,7 @@ void ScriptWriter::Session() {
   Query({s});
 }
 
-// Prepared once, used from then on; refused where servers change between transactions.
+// Prepared once, used from then on; refused where the pool keeps none.
 void ScriptWriter::NamedStatement() {
   NextStep();
   const std::string name = "s" + std::to_string(Below(4));
@@ -287,7 +287,7 @@ void ScriptWriter::NamedStatement() {
     parsed.tag = "$1";
     parsed.tag_by_bind = true;
     Parse(name, parsed);
-    if (setup_.mode != SimPoolMode::kSession) {
+    if (!setup_.keeps_statements) {
       script_.back().requests.back().refusal = sqlstate::kFeatureNotSupported;
     }
   } else {
@@ -315,7 +315,7 @@ void ScriptWriter::StaleStatement() {
   SimStatement bound = parsed;
   bound.tag = Tag();
   Bind("", "", bound);
-  if (setup_.mode != SimPoolMode::kSession) {
+  if (!setup_.keeps_statements) {
     script_.back().requests.back().refusal = sqlstate::kInvalidSqlStatementName;
   }
   Execute("", bound, 0);

@@ -23,6 +23,7 @@ class ScriptWriter {
   struct Setup {
     uint32_t client;
     SimPoolMode mode;
+    bool keeps_statements;
     const ClientHabits& habits;
     bool may_reset;        // it asked for nothing at login, so RESET gives what it had
     uint64_t& last_query;  // of the client, for tags

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "wire/parameters.h"
+#include "wire/statement_name.h"
 
 namespace trireme::sim {
 namespace {
@@ -202,7 +203,7 @@ SimSession::Effect SimSession::Run(const SimStatement& statement) {
   return effect;
 }
 
-std::string SimSession::Digest() const {
+std::string SimSession::Digest(Statements statements) const {
   if (parameters_text_.empty() || parameters_.hash() != parameters_hash_) {
     parameters_hash_ = parameters_.hash();
     parameters_text_.clear();
@@ -215,7 +216,9 @@ std::string SimSession::Digest() const {
   std::string text = parameters_text_;
   std::set<std::string> names;
   for (const auto& [name, prepared] : prepared_) {
-    if (!name.empty()) names.insert(name);
+    // What a pooler keeps there under its own names is no client's state.
+    if (statements == Statements::kNotHere || name.empty()) continue;
+    if (!name.starts_with(kStatementNamePrefix)) names.insert(name);
   }
   text += " statements=" + Joined(names) + " temp=" + Joined(temp_) +
           " listen=" + Joined(channels_) + " block=";
@@ -226,7 +229,7 @@ std::string SimSession::Digest() const {
 bool SimSession::clean() const {
   if (status_ != TransactionStatus::kIdle || !temp_.empty() || !channels_.empty()) return false;
   for (const auto& [name, prepared] : prepared_) {
-    if (!name.empty()) return false;
+    if (!name.empty() && !name.starts_with(kStatementNamePrefix)) return false;
   }
   return parameters_ == baseline_;
 }

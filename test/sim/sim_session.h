@@ -65,7 +65,9 @@ class SimSession {
   // What a row tells of the session, readable:
   //   "TimeZone=UTC|work_mem=1MB statements=s1,s2 temp=t1 listen=news block=T"
   // Parameters: those reported and settable, and all others that differ from a new server's.
-  std::string Digest() const;
+  // kNotHere: the server keeps them under other names.
+  enum class Statements : uint8_t { kNamed, kNotHere };
+  std::string Digest(Statements statements = Statements::kNamed) const;
   // Nothing of an earlier user is left: what a pooled server must look like.
   bool clean() const;
 

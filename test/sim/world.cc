@@ -290,7 +290,12 @@ std::string World::WhatShardsHold() const {
       if (client.server() == nullptr) return;
       auto& server = const_cast<Server&>(*client.server());
       text += ", server " + std::to_string(server.process_id()) + flow(server.stream()) +
-              ", owes " + std::to_string(server.replies().owed().count()) + ", inbox " +
+              ", owes " + std::to_string(server.replies().owed().count()) +
+              (server.replies().owed().empty()
+                   ? ""
+                   : " (" + std::to_string(int(server.replies().owed().front().request)) + "/" +
+                         std::to_string(int(server.replies().owed().front().disposition)) + ")") +
+              ", client's inbox " + std::to_string(client.waiting_bytes()) + ", inbox " +
               std::to_string(server.inbox().size());
     });
     const PoolShard::Counters totals = core.shard->pools().Totals();
