@@ -13,7 +13,7 @@ kind_arguments() {
     debug) printf '%s\n' --buildtype=debug ;;
     # -O1: a third of the run time of -O0 under sanitizers, and stacks still tell the truth.
     asan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false ;;
-    tsan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=thread -Db_lundef=false -Dbench=false ;;
+    tsan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=thread -Db_lundef=false -Dtls=system -Dbench=false ;;
     clang) printf '%s\n' --buildtype=debug -Doptimization=0 -Dbench=false ;;
     # Only wolfCrypt is used, and only for hashes: the packaged library spares two minutes of compiling.
     # The simulator: marks and planted bugs (src/base/marks.h) are in it.
