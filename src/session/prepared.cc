@@ -82,18 +82,20 @@ class Renamed {
 struct StatementFault {
   enum class Kind : uint8_t {
     kNone,
-    kMissing,  // the server does not have it
+    kNamed,    // it is called by the server's name
+    kMissing,  // … and the server does not have it
     kStale,    // its result would have other columns than when it was made
   } kind = Kind::kNone;
-  std::string server_name{};  // kMissing
+  std::string server_name{};  // kNamed, kMissing
 };
 
 StatementFault FaultOf(Bytes body) {
   const PgError error = ParseErrorBody(body);
-  if (error.sqlstate == sqlstate::kInvalidSqlStatementName) {
-    const size_t at = error.message.find(kStatementNamePrefix);
-    if (at == std::string::npos || error.message.size() - at < StatementName::kBytes) return {};
-    return {StatementFault::Kind::kMissing, error.message.substr(at, StatementName::kBytes)};
+  const size_t at = error.message.find(kStatementNamePrefix);
+  if (at != std::string::npos && error.message.size() - at >= StatementName::kBytes) {
+    const bool missing = error.sqlstate == sqlstate::kInvalidSqlStatementName;
+    return {missing ? StatementFault::Kind::kMissing : StatementFault::Kind::kNamed,
+            error.message.substr(at, StatementName::kBytes)};
   }
   // Message texts are translated, names of routines are not.
   static constexpr std::string_view kRoutine("\0RRevalidateCachedQuery\0", 24);
@@ -328,18 +330,21 @@ void Client::OnStatementError(const ReplyStep& step) {
   const bool whole = !server_->replies().mid_message();
   const auto size = static_cast<uint32_t>(kHeadBytes + step.message.size());
   const uint32_t before = step.size - size;  // what was answered ahead of it
-  if (fault.kind != StatementFault::Kind::kNone) server_->prepared().SuspectAll();
+  using Kind = StatementFault::Kind;
+  if (fault.kind == Kind::kMissing || fault.kind == Kind::kStale) {
+    server_->prepared().SuspectAll();
+  }
   Inbox& inbox = server_->inbox();
   // A client that has used the statement expects the columns it had, and PostgreSQL would tell it
   // as well; one that has only prepared it has not seen them.
-  const bool ours = fault.kind == StatementFault::Kind::kMissing ||
-                    (fault.kind == StatementFault::Kind::kStale && statements_ != nullptr &&
-                     statements_->repeatable.first_use);
+  const bool ours =
+      fault.kind == Kind::kMissing ||
+      (fault.kind == Kind::kStale && statements_ != nullptr && statements_->repeatable.first_use);
   if (ours && whole && before == 0 && MayAskAgain()) {
     inbox.DropFront(step.size);
     return AskAgain();
   }
-  if (fault.kind != StatementFault::Kind::kMissing || !whole) {
+  if (fault.server_name.empty() || !whole) {
     stream_.Send(inbox.TakeFront(step.size));
     return;
   }

@@ -245,6 +245,14 @@ TEST_F(PreparedTest, AnErrorCallsTheStatementAsTheClientDoes) {
   };
   Turn(client, Bind("s1") + kSync, Bind(Name()) + kSync, missing(Name()) + Ready('E'),
        missing("s1") + Ready('E'));
+  const auto wrong = [](const std::string& name) {
+    return Error("08P01",
+                 absl::StrCat("bind message supplies 2 parameters, but prepared statement \"", name,
+                              "\" requires 1"));
+  };
+  Turn(client, Query("rollback"), Query("rollback"), Done("ROLLBACK"), Done("ROLLBACK"));
+  Turn(client, Bind("s1") + kSync, Close(Name()) + Parse(Name()) + Bind(Name()) + kSync,
+       kClosed + kParsed + wrong(Name()) + Ready(), wrong("s1") + Ready());
 }
 
 TEST_F(PreparedTest, AStatementThatTheServerLostIsMadeAgain) {

@@ -199,11 +199,10 @@ Requests::Verdict Requests::JudgeStatement(char type, Bytes body, const Context&
   if (context.pinned || !IsOfStatement(type, body)) return plain;
   const bool kept = context.statements != nullptr;
   const std::optional<std::string_view> name = NamedStatement(type, body);
+  // A name without an end, or one that no statement of the pooler has: the server says what is
+  // wrong.
+  if (!name && type != frontend::kParse) return plain;
   if (!name || !name->empty()) {
-    if (!name && type != frontend::kParse) {
-      broken_type_ = type;
-      return {.event = Event::kBroken};
-    }
     if (type == frontend::kClose && kept) return {.event = Event::kStatement};
     if (type == frontend::kParse && !kept) return {.event = Event::kNamedParse};
     if (!lent || !kept) return plain;
