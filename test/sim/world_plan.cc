@@ -64,7 +64,7 @@ PoolConfig DrawPool(Dice& dice) {
   pool.server_lifetime = dice.Of<Duration>({0s, 20ms, 200ms, 3600s, 3600s});
   pool.server_lifetime_jitter = dice.Of<Duration>({0s, 10ms, 360s});
   pool.wait_timeout = dice.Of<Duration>({20ms, 200ms, 2s, 2s, 10s});
-  pool.prepared_statements_max = dice.Of({0u, 1u, 2u, 200u, 200u});
+  pool.prepared_statements_max = 0;
   pool.reset_timeout = dice.Of<Duration>({30ms, 300ms, 3s, 10s});
   return pool;
 }
