@@ -168,8 +168,8 @@ ClientHabits ClientHabits::Drawn(Random& random) {
   habits.cancel_permille = maybe(100);
   habits.wrong_cancel_permille = maybe(50);
   habits.garbage_permille = maybe(20);
-  habits.stale_statement_permille = maybe(30);
-  habits.named_statement_permille = maybe(30);
+  habits.stale_statement_permille = maybe(60);
+  habits.named_statement_permille = maybe(300);
   habits.stall_login_permille = maybe(50);
   habits.wrong_password_permille = maybe(50);
   return habits;

@@ -64,7 +64,7 @@ PoolConfig DrawPool(Dice& dice) {
   pool.server_lifetime = dice.Of<Duration>({0s, 20ms, 200ms, 3600s, 3600s});
   pool.server_lifetime_jitter = dice.Of<Duration>({0s, 10ms, 360s});
   pool.wait_timeout = dice.Of<Duration>({20ms, 200ms, 2s, 2s, 10s});
-  pool.prepared_statements_max = 0;
+  pool.prepared_statements_max = dice.Of({0u, 1u, 2u, 200u, 200u});
   pool.reset_timeout = dice.Of<Duration>({30ms, 300ms, 3s, 10s});
   return pool;
 }
@@ -150,7 +150,7 @@ Faults DrawFaults(Dice& dice) {
   faults.latency_max = faults.latency_min + dice.Of<Duration>({0us, 45us, 500us, 5ms});
   faults.capacity_min = dice.Of({2048u, 16384u, 65536u});
   faults.capacity_max = faults.capacity_min * dice.Of({1u, 2u, 8u});
-  faults.connect_timeout = dice.Of<Duration>({50ms, 1s, 20s});  // within anybody's patience
+  faults.connect_timeout = dice.Of<Duration>({50ms, 1s, 3s});  // within anybody's patience
   // Every eighth world has no fault at all: whatever breaks there is nobody else's.
   if (dice.Once(8)) return faults;
   faults[Fault::kRefuseConnect] = dice.PerMillion(200'000);
