@@ -209,6 +209,7 @@ void Server::OnSettlingBytes() {
       case ReplyStep::Event::kReady:
       case ReplyStep::Event::kParameter:
       case ReplyStep::Event::kStatementError:
+      case ReplyStep::Event::kRow:  // nobody waits for it any more
         break;
       case ReplyStep::Event::kFake:
         replies_.FakeSent();

@@ -327,6 +327,7 @@ bool Client::ActOnReplies(ReplyStep::Event event) {
     case Event::kNeedMore:
     case Event::kInjectedError:
     case Event::kStatementError:
+    case Event::kRow:
       return true;
     case Event::kFake:
       AnswerFakes();

@@ -48,6 +48,7 @@ enum class Disposition : uint8_t {
   kForward,  // the reply is the client's
   kSkip,     // we injected the request: the reply is swallowed
   kFake,     // the request never went out: we answer, when its turn has come
+  kAsk,      // a question of ours: its rows are ours to read, the rest of its reply is swallowed
 };
 
 // Somebody keeps a note of the request, which must be settled when it was answered or dropped: the

@@ -34,10 +34,12 @@ bool Discards(Bytes body) {
   return tag == kDiscardAll || tag == kDeallocateAll;
 }
 
-// How much of a message must be contiguous before it can be judged. `read` = an error that is not
-// simply the client's.
+// How much of a message must be contiguous before it can be judged. `read` = a row that is ours, or
+// an error that is not simply the client's.
 uint32_t BytesToJudge(const MessageHead& head, bool read) {
   switch (head.type) {
+    case backend::kDataRow:
+      return read && head.body_size() <= Replies::kRowBytesMax ? head.total_size() : kHeadBytes;
     case backend::kCommandComplete:
       return MayDiscard(head) ? head.total_size() : kHeadBytes;
     case backend::kReadyForQuery:
@@ -112,7 +114,12 @@ bool Replies::ForwardNext() const {
 bool Replies::ErrorIsOurs() const {
   if (owed_.empty()) return false;
   const ExpectedReply front = owed_.front();
+  if (front.disposition == Disposition::kAsk) return true;
   return front.disposition != Disposition::kForward && front.request != Request::kParse;
+}
+
+bool Replies::RowIsOurs() const {
+  return !owed_.empty() && owed_.front().disposition == Disposition::kAsk;
 }
 
 // A Bind or a Describe, of a statement that may have another name on the server.
@@ -181,7 +188,8 @@ ReplyStep Replies::Next(Bytes bytes) {
     if (error) DropStaleMarks();
     const bool forward = error ? !ErrorIsOurs() : ForwardNext();
     if (started && forward != step.forward) break;
-    const uint32_t judge = BytesToJudge(head, !forward || MayNameStatement());
+    const bool read = error ? !forward || MayNameStatement() : RowIsOurs();
+    const uint32_t judge = BytesToJudge(head, read);
     if (size - at < judge) {
       step.event = Event::kNeedMore;
       step.need = judge;
@@ -265,6 +273,7 @@ ReplyStep::Event Replies::OnMessage(char type, Bytes body) {
   }
   switch (type) {
     case backend::kDataRow:
+      return RowIsOurs() ? Event::kRow : Event::kNone;
     case backend::kCopyData:
     case backend::kNoticeResponse:
     case backend::kNotificationResponse:

@@ -32,6 +32,8 @@ struct ReplyStep {
     kReady,           // ReadyForQuery ended the run and nothing is owed
     kParameter,       // ParameterStatus ended the run: `message` is its body
     kFake,            // the next reply is ours to give: send it, then FakeSent()
+    kRow,             // DataRow of a question of ours (kAsk) ended the run: `message` is its body;
+                      // empty (no row is) = longer than kRowBytesMax, and passed unread
     kInjectedError,   // ErrorResponse to a request of ours (`failed`) ended the run: `message` is
                       // its body
     kStatementError,  // ErrorResponse to a Bind or Describe of the client ended the run: `message`
@@ -48,6 +50,9 @@ struct ReplyStep {
 
 class Replies {
  public:
+  // A question of ours asks for names and settings.
+  static constexpr uint32_t kRowBytesMax = 64 * 1024;
+
   // The queue of what is owed; requests are pushed here before their bytes are sent.
   void Expect(Request request, Disposition disposition, Notes notes = {});
   const ExpectedReplies& owed() const { return owed_; }
@@ -128,6 +133,7 @@ class Replies {
   void Answered(Request request);
   void Pop(bool answered);
   bool ErrorIsOurs() const;
+  bool RowIsOurs() const;
   bool MayNameStatement() const;
   bool UnnamedParseIsOwed() const;
   void CopyEnded();

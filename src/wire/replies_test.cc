@@ -21,9 +21,11 @@ std::string Message(char type, std::string_view body = "") {
 std::string Ready(char status = 'I') { return Message('Z', std::string(1, status)); }
 
 // What comes of feeding `bytes` in chunks: forwarded bytes, and the events as letters in order
-// (R ready, P parameter, F fake, E injected error, S error of a statement, B broken).
+// (R ready, P parameter, F fake, D row of ours, E injected error, S error of a statement, B
+// broken).
 struct Outcome {
   std::string forwarded;
+  std::string rows;  // ours, each in brackets
   std::string events;
 };
 
@@ -34,6 +36,10 @@ Outcome Feed(Replies& replies, std::string_view bytes, size_t chunk) {
     held.append(bytes.substr(at, chunk));
     for (int guard = 0; guard < 1000; ++guard) {
       const ReplyStep step = replies.Next(AsBytes(held));
+      if (step.event == Event::kRow) {
+        outcome.events += 'D';
+        outcome.rows += '[' + std::string(AsText(step.message)) + ']';
+      }
       if (step.forward) outcome.forwarded += held.substr(0, step.size);
       held.erase(0, step.size);
       if (step.event == Event::kReady) outcome.events += 'R';
@@ -67,6 +73,7 @@ Outcome FeedAllWays(Prepare prepare, const std::string& bytes) {
     const Outcome got = Feed(replies, bytes, chunk);
     EXPECT_EQ(got.forwarded, expected.forwarded) << "chunk " << chunk;
     EXPECT_EQ(got.events, expected.events) << "chunk " << chunk;
+    EXPECT_EQ(got.rows, expected.rows) << "chunk " << chunk;
     EXPECT_EQ(replies.clean(), whole.clean()) << "chunk " << chunk;
   }
   return expected;
@@ -168,6 +175,62 @@ TEST(Replies, TellsAnErrorToAnInjectedRequestApart) {
       Feed(replies, Message('E', "SERROR") + Ready() + Message('I') + Ready(), 1000);
   EXPECT_EQ(outcome.events, "ER");
   EXPECT_EQ(outcome.forwarded, Message('I') + Ready());
+}
+
+TEST(Replies, ShowsTheRowsOfAQuestionOfOursAndSwallowsTheRest) {
+  const std::string answer = Message('C', "SET") +
+                             Message('S', std::string("TimeZone\0UTC\0", 13)) + Message('T', "xx") +
+                             Message('D', "one") + Message('N', "SNOTICE") +
+                             Message('D', "another row") + Message('C', "SELECT 2") + Ready();
+  const Outcome outcome = FeedAllWays(
+      [](Replies& r) {
+        r.Expect(kQuery, Disposition::kForward);
+        r.Expect(kQuery, Disposition::kAsk);
+        r.Expect(kQuery, Disposition::kSkip);
+        r.Expect(kQuery, Disposition::kForward);
+      },
+      kRows + Ready() + answer + kRows + Ready() + kRows + Ready());
+  EXPECT_EQ(outcome.forwarded, kRows + Ready() + kRows + Ready());
+  EXPECT_EQ(outcome.rows, "[one][another row]");
+  EXPECT_EQ(outcome.events, "PDDR");
+}
+
+TEST(Replies, ShowsTheRowsOfAnExtendedQuestionOfOurs) {
+  const std::string bytes = Message('1') + Message('2') + Message('D', "ours") + Message('C', "S") +
+                            Message('D', "theirs") + Message('C', "S") + Ready();
+  const Outcome outcome = FeedAllWays(
+      [](Replies& r) {
+        for (Request request : {kParse, kBind, kExecute}) r.Expect(request, Disposition::kAsk);
+        ExpectAll(r, {kExecute, kSync});
+      },
+      bytes);
+  EXPECT_EQ(outcome.forwarded, Message('D', "theirs") + Message('C', "S") + Ready());
+  EXPECT_EQ(outcome.rows, "[ours]");
+  EXPECT_EQ(outcome.events, "DR");
+}
+
+TEST(Replies, AnErrorToAQuestionOfOursIsOurs) {
+  for (const Request request : {kQuery, kParse, kExecute}) {
+    Replies replies;
+    replies.Expect(request, Disposition::kAsk);
+    const Outcome outcome = Feed(replies, Message('E', "SERROR"), 1000);
+    EXPECT_EQ(outcome.events, "E");
+    EXPECT_EQ(outcome.forwarded, "");
+  }
+}
+
+TEST(Replies, PassesARowOfOursUnreadThatIsTooLong) {
+  const std::string most(Replies::kRowBytesMax, 'r');
+  for (const size_t chunk : {size_t{1} << 20, size_t{5000}}) {
+    Replies replies;
+    replies.Expect(kQuery, Disposition::kAsk);
+    const Outcome outcome =
+        Feed(replies, Message('D', most) + Message('D', most + "r") + Message('D', "x") + Ready(),
+             chunk);
+    EXPECT_EQ(outcome.rows, '[' + most + "][][x]");
+    EXPECT_EQ(outcome.events, "DDDR");
+    EXPECT_EQ(outcome.forwarded, "");
+  }
 }
 
 TEST(Replies, AsksForAFakeAnswerAtItsExactPlace) {

@@ -25,8 +25,8 @@ struct Segment {
 // CopyEnd is only ever the client's, or our own to end its COPY.
 ExpectedReply DecodeExpected(uint8_t byte) {
   const auto request = static_cast<Request>(byte % 9);
-  auto disposition = static_cast<Disposition>(byte / 9 % 3);
-  if (request == Request::kCopyEnd && disposition == Disposition::kFake) {
+  auto disposition = static_cast<Disposition>(byte / 9 % 4);
+  if (request == Request::kCopyEnd && disposition >= Disposition::kFake) {
     disposition = Disposition::kForward;
   }
   return {request, disposition, {.server = byte >= 81, .client = byte >= 162}};
@@ -86,7 +86,8 @@ class Feeding {
       need = 0;
       if (step.event == Event::kNeedMore) {
         Check(step.need > size - step.size, "more is asked for only when it is missing");
-        Check(step.need <= 8192, "what must be contiguous is bounded");
+        Check(step.need <= kHeadBytes + Replies::kRowBytesMax,
+              "what must be contiguous is bounded");
         need = step.need;
       } else if (!Act(step)) {
         return false;
@@ -134,6 +135,11 @@ class Feeding {
       case Event::kParameter:
         Check(AtBoundary(), "a parameter is a whole message");
         trace_.Event("parameter", step.message.size());
+        return true;
+      case Event::kRow:
+        Check(!step.forward, "a row that is ours goes to nobody");
+        Check(AtBoundary() || step.message.empty(), "a row that is ours is a whole message");
+        trace_.Event("row", step.message.size());
         return true;
       case Event::kFake:
         trace_.Event("fake", static_cast<size_t>(replies_.fake()));
