@@ -22,7 +22,7 @@ namespace trireme {
       mark(kServerDiedLeaving) mark(kReservationUndone) mark(kEvicted) mark(kConnectBackOff)      \
           mark(kWaitTimeout) mark(kMailBackedUp) mark(kReceiveStarved) mark(kLingerExpired)       \
               mark(kCancelledInQueue) mark(kTooMuchOwed) mark(kMovedToHeap) mark(kFatalOutOfTurn) \
-                  mark(kSettlingTimeout)
+                  mark(kSettlingTimeout) mark(kBacklogMovedToHeap)
 #define TRIREME_MUTATIONS(mutation)                                                               \
   mutation(kNone) mutation(kSkipLookAgain) mutation(kDropGrantWithoutWaiter)                      \
       mutation(kCapCheckedNotReserved) mutation(kWaitersLifo) mutation(kNoWake)                   \

@@ -124,12 +124,22 @@ void Stream::SendCopy(Bytes bytes) {
 }
 
 // Small pieces are copied behind the piece before them where there is room: cheaper than one more
-// vector, and a block goes home at once instead of waiting for a few bytes.
+// vector, and a block goes home at once instead of waiting for a few bytes. A peer that is behind
+// already (a send is in flight) may wait long, so there anything up to a quarter of a block is
+// copied: what a slow reader pins is a few blocks, not one for each answer. And when blocks are
+// scarce, it pins none.
 void Stream::Enqueue(Slice&& slice) {
   constexpr uint32_t kCopyBytesMax = 256;
+  const bool behind = send_op_.in_flight > 0;
+  Buffers& buffers = streams_.buffers();
+  const uint32_t copy_bytes_max = behind ? buffers.block_bytes() / 4 : kCopyBytesMax;
   Slice& back = last_ == nullptr ? first_ : last_->slice;
   if (back.Extend(slice)) return;
-  if (slice.size() <= kCopyBytesMax && back.Append(slice.bytes())) return;
+  if (slice.size() <= copy_bytes_max && back.Append(slice.bytes())) return;
+  if (behind && buffers.scarce()) [[unlikely]] {
+    TRIREME_COVER(kBacklogMovedToHeap);
+    slice = buffers.MoveToHeap(std::move(slice));
+  }
   SendNode* node = streams_.nodes_.New();
   TRIREME_ASSERT(node != nullptr);
   node->slice = std::move(slice);
@@ -139,12 +149,23 @@ void Stream::Enqueue(Slice&& slice) {
 
 void Stream::StartSend() {
   if (send_op_.in_flight > 0 || first_.empty()) return;
+  if (streams_.scarce_) [[unlikely]]
+    MoveQueueToHeap();
   if (rest_ != nullptr) [[unlikely]] {
     StartGatheredSend();
     return;
   }
   streams_.ring_.BeginSend(send_op_, fd_, first_.bytes());
   if (TRIREME_MUTATION(kRecycledBeforeSent)) first_ = streams_.buffers().Copy(first_.bytes());
+}
+
+// The send that begins may take as long as its peer likes.
+void Stream::MoveQueueToHeap() {
+  Buffers& buffers = streams_.buffers();
+  first_ = buffers.MoveToHeap(std::move(first_));
+  for (SendNode* node = rest_; node != nullptr; node = node->next) {
+    node->slice = buffers.MoveToHeap(std::move(node->slice));
+  }
 }
 
 void Stream::StartGatheredSend() {
@@ -252,6 +273,7 @@ void Streams::Flush() {
     EndLingering();
   if (!starved_.empty()) [[unlikely]]
     ArmStarved();
+  scarce_ = buffers().scarce();
   // Callbacks may settle more streams: those too, but not without end. What is left makes
   // NextDeadline() say "at once".
   for (int round = 0; round < 4 && settling_first_ != nullptr; ++round) {

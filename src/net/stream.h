@@ -169,6 +169,7 @@ class Stream {
   void SettleReceive();
   void StartSend();
   void StartGatheredSend();
+  void MoveQueueToHeap();
   void ArmReceive();
   void StopReceive();
   bool Quiet() const {
@@ -258,6 +259,7 @@ class Streams {
   Block* scratch_ = nullptr;
   uint32_t scratch_used_ = 0;
   uint32_t open_count_ = 0;
+  bool scarce_ = false;  // buffers, in this Flush()
 };
 
 }  // namespace trireme

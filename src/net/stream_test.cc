@@ -192,6 +192,88 @@ TEST(Stream, RecoversWhenBuffersHaveRunOut) {
   for (int peer : peers) close(peer);
 }
 
+// A stream whose peer does not read, with a send in flight that will not end.
+void Stall(Core& core, Owner& owner) {
+  for (int stuck = 0; stuck < 5; ++stuck) {
+    if (owner.stream.backlog_bytes() == 0) {
+      owner.stream.Send(core.buffers.Copy(AsBytes(std::string(4096, 's'))));
+      stuck = 0;
+    }
+    core.Turn(1ms);
+  }
+}
+
+TEST(Stream, ASlowReaderPinsFewBlocksForManySmallAnswers) {
+  Core core;
+  Owner owner(core);
+  Pair pair;
+  owner.stream.Adopt(pair.fds[0]);
+  Stall(core, owner);
+  std::string expected;
+  for (int i = 0; i < 200; ++i) {
+    const std::string answer = Pattern(300 + i);
+    owner.stream.Send(core.buffers.Copy(AsBytes(answer)));  // each came in a block of its own
+    expected += answer;
+    core.Turn(0ms);
+  }
+  EXPECT_GT(owner.stream.backlog_bytes(), 60000u);
+  EXPECT_LE(core.buffers.in_use(), 8u);
+  owner.stream.Close();
+  std::string got;
+  char buffer[65536];
+  ASSERT_TRUE(RunUntil({&core}, [&] {
+    const ssize_t size = recv(pair.fds[1], buffer, sizeof buffer, MSG_DONTWAIT);
+    if (size > 0) got.append(buffer, static_cast<size_t>(size));
+    return owner.closed == 1;
+  }));
+  got += ReadAll(pair.fds[1]);
+  ASSERT_GE(got.size(), expected.size());
+  EXPECT_TRUE(got.substr(got.size() - expected.size()) == expected);
+  close(pair.fds[1]);
+}
+
+TEST(Stream, ABacklogMovesToTheHeapWhenBlocksAreScarce) {
+  Core core({.block_bytes = 512, .blocks_max = 1024});
+  Owner owner(core);
+  Pair pair;
+  owner.stream.Adopt(pair.fds[0]);
+  Stall(core, owner);
+  for (int i = 0; i < 1000; ++i) {
+    owner.stream.Send(core.buffers.Copy(AsBytes(Pattern(500))));
+    ASSERT_FALSE(core.buffers.scarce()) << i;
+  }
+  EXPECT_GT(core.buffers.heap_blocks(), 100u);
+  owner.stream.Abort();
+  ASSERT_TRUE(RunUntil({&core}, [&] { return owner.closed == 1; }));
+  EXPECT_EQ(core.buffers.in_use(), 0u);
+  close(pair.fds[1]);
+}
+
+TEST(Stream, WhatIsSentWhileBlocksAreScarceHoldsNone) {
+  Core core({.block_bytes = 512, .blocks_max = 1024});
+  Owner owner(core);
+  Pair pair;
+  owner.stream.Adopt(pair.fds[0]);
+  std::vector<Slice> held;
+  while (!core.buffers.scarce()) held.push_back(core.buffers.Copy(AsBytes(Pattern(500))));
+  const uint32_t pinned = core.buffers.in_use() - core.buffers.heap_blocks();
+  int bytes = 0;
+  const auto clogged = [&] {  // the peer does not read, so a send that is begun stays
+    return owner.stream.backlog_bytes() >= 4000;
+  };
+  for (; !clogged() && bytes < 1 << 20; bytes += 1000) {
+    for (int i = 0; i < 2; ++i) owner.stream.Send(core.buffers.Copy(AsBytes(Pattern(500))));
+    core.Turn(0ms);
+  }
+  ASSERT_TRUE(clogged()) << bytes;
+  EXPECT_EQ(core.buffers.in_use() - core.buffers.heap_blocks(), pinned);
+  held.clear();
+  owner.stream.Abort();
+  ASSERT_TRUE(RunUntil({&core}, [&] { return owner.closed == 1; }));
+  EXPECT_EQ(core.buffers.in_use(), 0u);
+  close(pair.fds[1]);
+}
+
 TEST(Stream, MergesSmallMessagesOfOneTurnIntoOneSlice) {
   Core core;
   Owner owner(core);

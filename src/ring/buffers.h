@@ -120,8 +120,9 @@ class Buffers {
   uint32_t published() const { return touched_ - freed_ - (in_use_ - heap_); }  // the kernel's
   uint32_t blocks_max() const { return options_.blocks_max; }
   uint32_t block_bytes() const { return options_.block_bytes; }
-  // True when bytes that cannot be passed on now should move to the heap.
-  bool scarce() const { return free_count() < options_.blocks_max / 8; }
+  // Fewer than an eighth can be received into: bytes that cannot be passed on now should move to
+  // the heap.
+  bool scarce() const { return in_use_ - heap_ > options_.blocks_max - options_.blocks_max / 8; }
 
  private:
   friend class Slice;
