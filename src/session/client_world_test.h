@@ -30,6 +30,8 @@ inline Config TheConfig(const std::string& sockets) {
   config.routes[0].pool.size = 1;
   config.routes[0].pool.reset_query = "";
   config.timeouts.half_close = 10s;
+  config.limits.buffer_bytes = 4096;
+  config.limits.buffers_max = 256;
   return config;
 }
 
@@ -43,6 +45,8 @@ class World final : public script::Turning,
       : config(std::move(its_config)),
         directory(1, 16),
         crew({}, &doorbell),
+        buffers(
+            {.block_bytes = config.limits.buffer_bytes, .blocks_max = config.limits.buffers_max}),
         ring(*UringRing::Create({.completion_entries = 4096, .published_min = 4}, buffers)),
         streams(*ring, {.high_mark_bytes = config.limits.backlog_bytes_max,
                         .low_mark_bytes = config.limits.backlog_bytes_max / 4}),
@@ -96,7 +100,7 @@ class World final : public script::Turning,
   Directory directory;
   script::NoDoorbell doorbell;
   InlineCrew crew;
-  Buffers buffers{{.block_bytes = 4096, .blocks_max = 256}};
+  Buffers buffers;
   std::unique_ptr<UringRing> ring;
   Streams streams;
   TimerWheel timers;

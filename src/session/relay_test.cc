@@ -188,6 +188,78 @@ TEST_F(RelayTest, SetsUnreportedParametersAgainAfterTheResetQuery) {
   }
 }
 
+TEST_F(RelayTest, AsksForRepliesOnceForEachHalfOfTheLimit) {
+  config_.limits.expected_replies_max = 4;
+  Start();
+  Peer client = LogInFirst();
+  const std::string flush = Message('H'), parsed = Message('1');
+  std::string pipeline;
+  for (int i = 0; i < 8; ++i) pipeline += kParse;
+  client.Send(pipeline + kSync);
+  backend_->Expects(kParse + kParse + kParse + kParse + flush);
+  backend_->Send(parsed);
+  client.Expects(parsed);
+  backend_->ExpectsSilence();  // more than half of them are still owed
+  backend_->Send(parsed);
+  client.Expects(parsed);
+  backend_->Expects(kParse + kParse + flush);
+  backend_->Send(parsed + parsed + parsed + parsed);
+  backend_->Expects(kParse + kParse + kSync);
+  backend_->Send(parsed + parsed + Ready());
+  client.Expects(parsed + parsed + parsed + parsed + parsed + parsed + Ready());
+  EXPECT_TRUE(UntilIdle());
+}
+
+// More bytes than there are receive buffers for, piece by piece, from a client that must wait.
+class ScarceBuffersTest : public ClientTest {
+ public:
+  static constexpr int kRequests = 24;
+  ScarceBuffersTest() {
+    config_.limits.buffers_max = 16;
+    config_.limits.expected_replies_max = 1;
+  }
+  static std::string Request(int i) { return Query(std::to_string(i) + std::string(2000, 'q')); }
+  void SendRequests(Peer& client) {
+    for (int i = 0; i < kRequests; ++i) {
+      client.Send(Request(i));
+      for (int turn = 0; turn < 3; ++turn) world_->Turn();
+    }
+    EXPECT_FALSE(world_->buffers.scarce());
+    EXPECT_GT(world_->buffers.heap_blocks(), 0u);
+  }
+  // One after the other; all but the last ask for the reply that holds the next one back.
+  void ServeRequests(Peer& client) {
+    for (int i = 0; i < kRequests; ++i) {
+      backend_->Expects(Request(i));
+      if (i + 1 < kRequests) backend_->Expects(Message('H'));
+      backend_->Send(Done("A"));
+      client.Expects(Done("A"));
+    }
+    EXPECT_TRUE(UntilIdle());
+  }
+};
+
+TEST_F(ScarceBuffersTest, AClientThatWaitsForAServerLeavesThemToOthers) {
+  Start();
+  Peer holder = LogInFirst(), waiter = LogIn();
+  Ask(holder, Query("begin"));
+  SendRequests(waiter);
+  backend_->Send(Done("BEGIN", 'T'));
+  holder.Expects(Done("BEGIN", 'T'));
+  Ask(holder, Query("commit"));
+  backend_->Send(Done("COMMIT"));
+  holder.Expects(Done("COMMIT"));
+  ServeRequests(waiter);
+}
+
+TEST_F(ScarceBuffersTest, AClientThatIsHeldBackLeavesThemToOthers) {
+  Start();
+  Peer client = LogInFirst();
+  SendRequests(client);
+  Peer other = LogIn();
+  ServeRequests(client);
+}
+
 TEST_F(RelayTest, LateCopyDataIsNobodysRequest) {
   Start();
   Peer first = LogInFirst(), second = LogIn();
