@@ -50,7 +50,7 @@ void Streams::StopLingering(Stream& stream) {
 
 void Streams::EndLingering() {
   while (Stream* stream = lingering_.front()) {
-    if (stream->linger_deadline_ > ring_.now()) return;
+    if (stream->linger_deadline_ > ring_.now() || TRIREME_MUTATION(kLingerForEver)) return;
     TRIREME_COVER(kLingerExpired);
     StopLingering(*stream);
     stream->Abort();

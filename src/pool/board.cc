@@ -107,6 +107,7 @@ bool Board::Claim(uint32_t core) {
     // Partners: other granters, and the owner who adds and takes back.
     if (wanted.compare_exchange_weak(before, before - 1, kRelaxed)) return true;
   }
+  TRIREME_COVER(kClaimLost);
   return false;
 }
 

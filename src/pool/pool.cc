@@ -86,6 +86,7 @@ void PoolShard::Checkout(Waiter& waiter, ServerUser& user) {
     if (PooledServer* server = HottestIdle()) return Lend(*server, waiter);
   }
   waiter.since = context_.now;
+  TRIREME_QUEUE(kWaits, this, &waiter);
   TRIREME_MUTATION(kWaitersLifo) ? waiters_.PushFront(waiter) : waiters_.PushBack(waiter);
   ++counters_.waits;
   ScheduleWaitTimeout();
@@ -94,6 +95,7 @@ void PoolShard::Checkout(Waiter& waiter, ServerUser& user) {
 
 void PoolShard::Leave(Waiter& waiter) {
   TRIREME_ASSERT(waiter.waiting());
+  TRIREME_QUEUE(kLeft, this, &waiter);
   waiters_.Erase(waiter);
   Changed();  // what was asked for on its behalf becomes somebody else's
 }
@@ -102,7 +104,8 @@ void PoolShard::Return(PooledServer& server, PoolMode mode) {
   TRIREME_ASSERT(server.state_ == State::kLent && server.pool_ == this);
   const PooledServer::Rest rest = server.rest();
   TRIREME_ASSERT(rest != PooledServer::Rest::kDirty);
-  if (mode == PoolMode::kSession && !settings_.pool.reset_query.empty()) {
+  if (mode == PoolMode::kSession && !settings_.pool.reset_query.empty() &&
+      !TRIREME_MUTATION(kForgetReset)) {
     Move(server, State::kSettling);
     return server.BeginCleaning(PooledServer::Cleaning::kReset);
   }
@@ -130,6 +133,7 @@ void PoolShard::Abandon(PooledServer& server, AbandonReason reason) {
 void PoolShard::Lend(PooledServer& server, Waiter& waiter) {
   TRIREME_ASSERT(server.state_ == State::kIdle && !server.held() && waiter.user != nullptr);
   if (waiter.waiting()) {
+    TRIREME_QUEUE(kServed, this, &waiter);
     waiters_.Erase(waiter);
     counters_.wait_ns += static_cast<uint64_t>((context_.now - waiter.since).count());
   }
@@ -188,6 +192,7 @@ bool PoolShard::hopeless() const {
 }
 
 void PoolShard::Refuse(Waiter& waiter, const PgError& error) {
+  TRIREME_QUEUE(kLeft, this, &waiter);
   waiters_.Erase(waiter);
   ++counters_.refusals;
   waiter.OnRefused(error);

@@ -57,6 +57,7 @@ bool PoolShard::GrantToOlder() {
   const Board::Hunger other = board_.Hungriest(self_);
   if (other.core == core_count_) return false;
   if (waiters_.front()->since - other.oldest <= context_.sharing.fairness_window) return false;
+  TRIREME_YIELD();
   if (!board_.Claim(other.core)) return false;
   TRIREME_COVER(kGrantToOlder);
   ++counters_.grants_sent;
@@ -85,6 +86,7 @@ void PoolShard::GrantSurplus() {
   for (size_t left = idle().count(); left > 0 && others_hungry(); --left) {
     const Board::Hunger other = board_.Hungriest(self_);
     if (other.core == core_count_ || HottestIdle() == nullptr) return;
+    TRIREME_YIELD();
     if (!board_.Claim(other.core)) return Changed();
     ++counters_.grants_sent;
     LeaveFor(*idle().back(), other.core, false);
@@ -115,7 +117,7 @@ void PoolShard::OnLeft(PooledServer& server, std::unique_ptr<ServerPassport> pas
 // and a nudge, because it may have been passed over while it counted on us.
 void PoolShard::OnLeaveFailed(uint32_t core, bool solicited) {
   TRIREME_COVER(kServerDiedLeaving);
-  if (!solicited) board_.Unclaim(core);
+  if (!solicited && !TRIREME_MUTATION(kForgetUnclaim)) board_.Unclaim(core);
   context_.siblings.Send(core, MailOf(solicited ? PoolMail::Kind::kDeny : PoolMail::Kind::kNudge));
 }
 

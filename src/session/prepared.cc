@@ -18,6 +18,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/assert.h"
+#include "base/marks.h"
 #include "session/client.h"
 #include "session/clients.h"
 #include "wire/framer.h"
@@ -215,7 +216,9 @@ void Client::UseStatement(Bytes bytes) {
   if (presence == PreparedSet::Presence::kSuspect || presence == PreparedSet::Presence::kAbsent) {
     MakeRoom();
     server_->prepared().Add(id);
-    server_->replies().Expect(Request::kParse, Disposition::kSkip, kServerNote);
+    const bool forget = TRIREME_MUTATION(kForwardInjectedParse);
+    server_->replies().Expect(Request::kParse, forget ? Disposition::kForward : Disposition::kSkip,
+                              kServerNote);
     SendParse(name.view(), statement->text());
   }
   const bool bind = front.head.type == frontend::kBind;
@@ -285,6 +288,7 @@ void Client::CloseOnServer(StatementId id) {
 void Client::MakeRoom() {
   const uint32_t most = account_->pool->settings().pool.prepared_statements_max;
   while (const std::optional<StatementId> surplus = server_->prepared().Surplus(most)) {
+    TRIREME_COVER(kStatementEvicted);
     CloseOnServer(*surplus);
   }
 }

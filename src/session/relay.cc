@@ -173,6 +173,7 @@ bool Client::ActOnRequest(const RequestStep& step) {
 // PostgreSQL may keep what it has answered until a Sync, which is behind what we hold back.
 void Client::AskForReplies() {
   TRIREME_COVER(kTooMuchOwed);
+  if (TRIREME_MUTATION(kForgetFlush)) return;
   std::string message;
   MessageWriter writer(message);
   writer.Begin(frontend::kFlush);
@@ -375,7 +376,9 @@ void Client::OnReady() {
 void Client::OnParameter(Bytes body) {
   const std::optional<ParameterView> parameter = ParseParameterStatus(body);
   if (!parameter) return;
-  server_->parameters().Set(parameter->name, parameter->value);
+  if (!TRIREME_MUTATION(kForgetParameter)) {
+    server_->parameters().Set(parameter->name, parameter->value);
+  }
   const ReportedParameter* reported = FindReportedParameter(parameter->name);
   if (reported == nullptr || !reported->settable) return;
   ParameterSet wish = *wish_;

@@ -347,7 +347,7 @@ ReplyStep::Event Replies::OnError() {
   DropStaleMarks();
   if (owed_.empty()) {  // an idle session was told to go: FATAL comes out of turn
     TRIREME_COVER(kFatalOutOfTurn);
-    error_forwarded_ = true;
+    error_forwarded_ = !TRIREME_MUTATION(kForgetFatal);
     return Event::kNone;
   }
   const ExpectedReply failed = owed_.front();

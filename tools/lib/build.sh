@@ -3,7 +3,7 @@
 #
 # The kinds of build, each in build/<kind>, with the daemon at build/<kind>/trireme. Sourced. Needs common.sh.
 
-build_kinds='release debug asan tsan clang fuzz sim simasan'
+build_kinds='release debug asan tsan clang fuzz sim'
 
 # Prints Meson's arguments for a kind, one a line.
 kind_arguments() {
@@ -12,13 +12,13 @@ kind_arguments() {
     release) printf '%s\n' --buildtype=release -Db_lto=true -Dtests=false ;;
     debug) printf '%s\n' --buildtype=debug ;;
     # -O1: a third of the run time of -O0 under sanitizers, and stacks still tell the truth.
-    asan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dbench=false ;;
+    # With marks and planted bugs (src/base/marks.h) for the simulator.
+    asan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dmarks=true -Dbench=false ;;
     tsan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=thread -Db_lundef=false -Dtls=system -Dbench=false ;;
     clang) printf '%s\n' --buildtype=debug -Doptimization=0 -Dbench=false ;;
-    # Only wolfCrypt is used, and only for hashes: the packaged library spares two minutes of compiling.
-    # The simulator: marks and planted bugs (src/base/marks.h) are in it.
+    # The simulator without sanitizers, with marks.
     sim) printf '%s\n' --buildtype=debugoptimized -Dmarks=true -Dbench=false ;;
-    simasan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dmarks=true -Dbench=false ;;
+    # Only wolfCrypt is used, and only for hashes: the packaged library spares two minutes of compiling.
     fuzz) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dtests=false -Dbench=false -Dtls=system -Dfuzz=true ;;
     *) return 1 ;;
   esac
