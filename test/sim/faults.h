@@ -28,7 +28,7 @@ enum class Fault : uint8_t {
   kLateCompletion,      // up to `late_max` after it has happened
   kReorderCompletions,  // of different operations
   kSpuriousWake,        // a sleep ends without a completion
-  kPreempt,             // other cores run in the middle of a turn (fibers only)
+  kPreempt,             // other cores run in the middle of a turn, perhaps long (fibers only)
   kStarve,              // a core does not run for up to `starve_max` (fibers only)
 };
 inline constexpr size_t kFaultCount = 15;
@@ -44,6 +44,7 @@ struct Faults {
   Duration clog_max = 50ms;
   Duration withhold_max = 5ms;
   Duration late_max = 500us;
+  Duration preempt_max = 0us;  // each fourth preemption lasts up to so long
   Duration starve_max = 20ms;
 
   uint32_t& operator[](Fault fault) { return per_million[static_cast<size_t>(fault)]; }

@@ -160,6 +160,11 @@ void Fibers::Preempt(SimRing& ring) {
   TRIREME_ASSERT(&current_->ring == &ring);
   Fiber& fiber = *current_;
   fiber.state = Fiber::State::kReady;
+  if (kernel_.faults().preempt_max > 0us && kernel_.random().Below(4) == 0) {
+    fiber.starved_until =
+        kernel_.now() + kernel_.Within(kernel_.Within(kernel_.faults().preempt_max));
+    kernel_.At(fiber.starved_until, [] {});
+  }
   Suspend(fiber);
 }
 

@@ -131,6 +131,65 @@ void Oracles::CheckCaps() {
   });
 }
 
+// --- waiting -------------------------------------------------------------------------------------
+
+// A steal or a grant is mail there and back, and an operation or two that must end.
+Duration Oracles::LongestWaitInVain() const {
+  const Faults& faults = kernel_.faults();
+  Duration longest = 10ms;
+  if (faults[Fault::kStarve] > 0) longest += 3 * faults.starve_max;
+  if (faults[Fault::kPreempt] > 0) longest += 10 * faults.preempt_max;
+  return longest;
+}
+
+void Oracles::CheckNobodyWaitsInVain() {
+  constexpr Duration kLook = 100us;
+  if (plan_.core_count == 1 || kernel_.now() < next_look_) return;
+  next_look_ = kernel_.now() + kLook;
+  // What was late may come now.
+  if (std::exchange(heals_seen_, kernel_.heals()) != kernel_.heals()) shown_.clear();
+  const Duration longest = LongestWaitInVain();
+  directory_->ForEach([&](Board& board) { CheckBoard(board, longest); });
+}
+
+void Oracles::CheckBoard(Board& board, Duration longest) {
+  const Time now = kernel_.now();
+  std::vector<Shown>& cores = shown_[&board];
+  cores.resize(board.core_count());
+  for (uint32_t core = 0; core < board.core_count(); ++core) {
+    const Board::Line& line = board.line(core);
+    Shown& shown = cores[core];
+    shown.waiting_since = line.waiting.load() > 0 ? std::min(shown.waiting_since, now) : kNever;
+    shown.idle_since = line.idle.load() > 0 ? std::min(shown.idle_since, now) : kNever;
+  }
+  for (uint32_t hungry = 0; hungry < cores.size(); ++hungry) {
+    if (cores[hungry].waiting_since == kNever || now - cores[hungry].waiting_since <= longest) {
+      continue;
+    }
+    for (uint32_t idle = 0; idle < cores.size(); ++idle) {
+      if (cores[idle].idle_since == kNever || now - cores[idle].idle_since <= longest) continue;
+      if (idle != hungry && plan_.config.sharing.policy == Sharing::kIsolated) continue;
+      Broken("waits in vain",
+             "pool " + board.key() + ": core " + std::to_string(hungry) + " has had waiters for " +
+                 std::to_string(Microseconds(now - cores[hungry].waiting_since)) + " us, core " +
+                 std::to_string(idle) + " idle servers for " +
+                 std::to_string(Microseconds(now - cores[idle].idle_since)) + " us");
+    }
+  }
+}
+
+void Oracles::OnQueue(QueueEvent event, const void* pool, const void* waiter) {
+  std::vector<const void*>& queue = queues_[pool];
+  if (event == QueueEvent::kWaits) return queue.push_back(waiter);
+  const auto found = std::find(queue.begin(), queue.end(), waiter);
+  if (found == queue.end()) return Broken("queue", "who was served did not wait");
+  if (event == QueueEvent::kServed && found != queue.begin()) {
+    Broken("queue", "a waiter is served before " + std::to_string(found - queue.begin()) +
+                        " who came before it to the same pool of the same core");
+  }
+  queue.erase(found);
+}
+
 // --- rest ----------------------------------------------------------------------------------------
 
 void Oracles::CheckRest(uint32_t core, const Shard::Resources& left) {

@@ -6,6 +6,8 @@
 //   from every statement    a server runs one client's transaction at a time, and comes to the next
 //                           client as clean as a new one
 //   after every step        no cap is exceeded, by the boards' own count nor by PostgreSQL's
+//   now and then            nobody waits while a server is idle, longer than mail takes
+//   from within a pool      first come, first served (only with the marks of src/base/marks.h)
 //   at rest                 every slot, buffer, operation, place and descriptor is home
 //
 // The first broken promise ends the world: what follows from it says nothing. One thread.
@@ -19,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/marks.h"
 #include "shard/shard.h"
 #include "test/sim/sim_backend.h"
 #include "test/sim/sim_client.h"
@@ -51,6 +54,10 @@ class Oracles final : public Verdict, public BackendObserver {
 
   // After every step of the world.
   void CheckCaps();
+  // The same, until the pooler drains.
+  void CheckNobodyWaitsInVain();
+  // A waiter of one core's pool.
+  void OnQueue(QueueEvent event, const void* pool, const void* waiter);
   // Everything has ended and everybody has gone.
   void CheckRest(uint32_t core, const Shard::Resources& left);
   void CheckNothingLeft();
@@ -70,6 +77,13 @@ class Oracles final : public Verdict, public BackendObserver {
     const SimPostgres* postgres;
     Time over_since = kNever;  // more connections than its cap
   };
+  // What a core has shown of a pool, at each look since then.
+  struct Shown {
+    Time waiting_since = kNever;
+    Time idle_since = kNever;
+  };
+  void CheckBoard(Board& board, Duration longest);
+  Duration LongestWaitInVain() const;
   // Of all pools whose servers log in like this.
   uint64_t PoolCap(size_t cluster_index, const SimBackend& backend) const;
 
@@ -78,7 +92,11 @@ class Oracles final : public Verdict, public BackendObserver {
   const OnBroken on_broken_;
   const Directory* directory_ = nullptr;
   std::vector<Cluster> clusters_;
-  std::map<const SimBackend*, Stay> stays_;  // never iterated
+  std::map<const SimBackend*, Stay> stays_;                 // never iterated
+  std::map<const Board*, std::vector<Shown>> shown_;        // never iterated
+  std::map<const void*, std::vector<const void*>> queues_;  // never iterated
+  Time next_look_{};
+  uint64_t heals_seen_ = 0;
   uint64_t hand_overs_ = 0;
 };
 

@@ -49,6 +49,8 @@ void SimPeerSocket::OnReady() {
   if (state_ == State::kGone) return;
   if (state_ == State::kConnecting && !Connected()) return;
   if (state_ == State::kOpen) Receive();
+  // What arrives at a closed socket is answered with a reset, whatever it had still to send.
+  if (state_ == State::kClosing && socket_.readable_bytes() > 0) return DestroyLater();
   if (state_ == State::kOpen || state_ == State::kClosing) Flush();
 }
 

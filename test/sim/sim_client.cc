@@ -127,13 +127,23 @@ void SimClient::Tell(const std::string& line) {
 }
 
 ClientCounts& ClientCounts::operator+=(const ClientCounts& other) {
-  static constexpr uint64_t ClientCounts::*kCounts[] = {
-      &ClientCounts::logins,           &ClientCounts::logins_failed,  &ClientCounts::transactions,
-      &ClientCounts::statements,       &ClientCounts::rows,           &ClientCounts::copies,
-      &ClientCounts::connections_lost, &ClientCounts::vanished,       &ClientCounts::half_closed,
-      &ClientCounts::cancels,          &ClientCounts::wrong_cancels,  &ClientCounts::garbage,
-      &ClientCounts::receive_pauses,   &ClientCounts::stalled_logins, &ClientCounts::notices,
-      &ClientCounts::notifications};
+  static constexpr uint64_t ClientCounts::*kCounts[] = {&ClientCounts::logins,
+                                                        &ClientCounts::logins_failed,
+                                                        &ClientCounts::transactions,
+                                                        &ClientCounts::statements,
+                                                        &ClientCounts::rows,
+                                                        &ClientCounts::copies,
+                                                        &ClientCounts::connections_lost,
+                                                        &ClientCounts::vanished,
+                                                        &ClientCounts::half_closed,
+                                                        &ClientCounts::cancels,
+                                                        &ClientCounts::wrong_cancels,
+                                                        &ClientCounts::garbage,
+                                                        &ClientCounts::receive_pauses,
+                                                        &ClientCounts::stalled_logins,
+                                                        &ClientCounts::notices,
+                                                        &ClientCounts::notifications,
+                                                        &ClientCounts::deaf};
   for (const auto count : kCounts) this->*count += other.*count;
   for (const auto& [sqlstate, count] : other.errors) errors[sqlstate] += count;
   return *this;
@@ -165,7 +175,7 @@ ClientHabits ClientHabits::Drawn(Random& random) {
   habits.wishes_permille = maybe(1000);
   habits.vanish_permille = maybe(100);
   habits.pause_receive_permille = maybe(50);
-  habits.cancel_permille = maybe(100);
+  habits.cancel_permille = maybe(400);
   habits.wrong_cancel_permille = maybe(50);
   habits.garbage_permille = maybe(20);
   habits.stale_statement_permille = maybe(60);
@@ -178,6 +188,7 @@ ClientHabits ClientHabits::Drawn(Random& random) {
 ClientHabits ClientHabits::Healed() const {
   ClientHabits healed = *this;
   healed.vanish_permille = healed.pause_receive_permille = healed.cancel_permille = 0;
+  healed.deaf_permille = 0;
   healed.wrong_cancel_permille = healed.garbage_permille = healed.stale_statement_permille = 0;
   healed.named_statement_permille = healed.stall_login_permille = 0;
   healed.wrong_password_permille = 0;

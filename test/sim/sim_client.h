@@ -65,6 +65,7 @@ struct ClientCounts {
   uint64_t wrong_cancels = 0;
   uint64_t garbage = 0;
   uint64_t receive_pauses = 0;
+  uint64_t deaf = 0;
   uint64_t stalled_logins = 0;
   uint64_t notices = 0;
   uint64_t notifications = 0;

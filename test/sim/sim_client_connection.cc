@@ -149,6 +149,7 @@ void ClientConnection::BeginLeaving(Duration patience) {
 }
 
 void ClientConnection::Heal() {
+  if (deaf_) return;  // whoever serves it must get over that
   if (not_reading_) ReadOn();
   if (rude_) Leave();
 }
@@ -171,7 +172,8 @@ void ClientConnection::Rest() {
   state_ = State::kResting;
   if (client_.stopping_ || scripts_left_ == 0) return Goodbye();
   --scripts_left_;
-  After(habits().pause.Draw(random()), &ClientConnection::BeginScript);
+  const DurationRange& pause = Chance(habits().nap_permille) ? habits().nap : habits().pause;
+  After(pause.Draw(random()), &ClientConnection::BeginScript);
 }
 
 void ClientConnection::BeginScript() {
@@ -190,6 +192,7 @@ void ClientConnection::BeginScript() {
   state_ = State::kWorking;
   ++scripts_begun_;
   if (Chance(habits().garbage_permille)) return SendGarbage();
+  if (Chance(habits().deaf_permille)) return GoDeaf();
   if (Chance(habits().wrong_cancel_permille)) {
     ++client_.counts_.wrong_cancels;
     client_.Cancel(process_id_ + static_cast<uint32_t>(random().Below(3)), "nope");
@@ -318,6 +321,26 @@ void ClientConnection::ReadOn() {
   not_reading_ = false;
   socket_->ResumeReceive();
   if (state_ == State::kResting && !rude_) Rest();
+}
+
+// What it asks for is more than the connection takes, at least most of the time.
+void ClientConnection::GoDeaf() {
+  ++client_.counts_.deaf;
+  client_.Tell("goes deaf");
+  deaf_ = not_reading_ = true;
+  socket_->PauseReceive();
+  const uint64_t queries = 1 + random().Below(1 + random().Below(30));
+  std::string bytes;
+  for (uint64_t i = 0; i < queries; ++i) {
+    const SimStatement statement{
+        .tag = "c" + std::to_string(client_.id()) + ".q" + std::to_string(++client_.last_query_),
+        .rows = 1 + static_cast<uint32_t>(random().Below(10)),
+        .size = static_cast<uint32_t>(random().Below(4000))};
+    MessageWriter(bytes).Query(statement.Text());
+  }
+  socket_->Send(AsBytes(bytes));
+  state_ = State::kLeaving;
+  BeginLeaving(habits().deaf.Draw(random()));
 }
 
 void ClientConnection::SendCancel() {

@@ -80,6 +80,7 @@ class ClientConnection final : public PeerHandler {
   void SendGarbage();
   void StopReading();
   void ReadOn();
+  void GoDeaf();
   void SendCancel();
   void BeginLeaving(Duration patience);
   void Leave();
@@ -100,6 +101,7 @@ class ClientConnection final : public PeerHandler {
   SimInbox inbox_;
   bool rude_ = false;  // it may be thrown out for what it did
   bool not_reading_ = false;
+  bool deaf_ = false;  // and never will
 
   // Login.
   bool wrong_password_ = false;

@@ -34,8 +34,10 @@ struct ClientHabits {
   uint32_t error_permille = 50;  // statements that ask for an error
   uint32_t sleep_permille = 30;  // statements that take long
   DurationRange sleep{1ms, 50ms};
-  DurationRange think{0us, 2ms};             // between requests of a transaction
-  DurationRange pause{0us, 10ms};            // between transactions
+  DurationRange think{0us, 2ms};   // between requests of a transaction
+  DurationRange pause{0us, 10ms};  // between transactions
+  uint32_t nap_permille = 0;       // of the pauses are so long
+  DurationRange nap{40ms, 150ms};
   uint32_t transactions_per_login_max = 50;  // then Terminate and, after a pause, a new login
   DurationRange reconnect{1ms, 100ms};
   uint32_t wishes_permille = 400;  // startup parameters, each of those we know
@@ -44,6 +46,8 @@ struct ClientHabits {
   uint32_t vanish_permille = 0;  // close, reset or half-close at any byte of what it sends
   uint32_t pause_receive_permille = 0;
   DurationRange pause_receive{1ms, 500ms};
+  uint32_t deaf_permille = 0;  // asks for much, reads no more, and leaves long afterwards
+  DurationRange deaf{1s, 12s};
   uint32_t cancel_permille = 0;           // cancels what it waits for
   uint32_t wrong_cancel_permille = 0;     // with a key of nobody
   uint32_t garbage_permille = 0;          // and is disconnected

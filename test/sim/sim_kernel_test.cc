@@ -106,6 +106,22 @@ TEST(SimKernel, ClosingWithUnreadBytesIsAReset) {
   EXPECT_EQ(pair.client.ends, std::vector<int>{ECONNRESET});
 }
 
+TEST(SimKernel, WhatComesToAClosedSocketIsAResetEvenWhileItStillSends) {
+  Pair pair(1);
+  pair.server.socket->PauseReceive();
+  pair.client.socket->Send(AsBytes(std::string(10'000'000, 'x')));
+  pair.Run(1s);
+  pair.client.socket->Close();
+  pair.Run(1s);
+  EXPECT_TRUE(pair.server.ends.empty());
+  pair.server.socket->Send(AsBytes("answer"));
+  pair.Run(1s);
+  pair.server.socket->ResumeReceive();
+  pair.Run(1s);
+  EXPECT_EQ(pair.server.ends, (std::vector<int>{ECONNRESET}));
+  pair.server.socket->Close();
+}
+
 TEST(SimKernel, AResetIsHeardAfterTheEnd) {
   Pair pair(1);
   pair.client.socket->ShutdownWrite();

@@ -197,7 +197,7 @@ PostgresHabits PostgresHabits::Drawn(Random& random) {
   habits.mute_login_permille = maybe(50);
   habits.die_in_query_permille = maybe(20);
   habits.die_mid_reply_permille = maybe(10);
-  habits.die_idle_every = sometimes(5ms, 500ms);
+  habits.die_idle_every = sometimes(500us, 100ms);
   habits.restart_every = sometimes(100ms, 5000ms);
   habits.refuse_every = sometimes(100ms, 5000ms);
   return habits;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "test/sim/sim_script.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "wire/messages.h"
@@ -306,7 +307,9 @@ void ScriptWriter::NamedStatement() {
 void ScriptWriter::StaleStatement() {
   NextStep();
   SimStatement parsed = Select();
+  constexpr uint32_t kKeptBytesMax = 64'000;  // a pooler keeps no longer ones
   parsed.error.clear();
+  parsed.pad = std::min(parsed.pad, kKeptBytesMax);
   parsed.tag = "$1";
   parsed.tag_by_bind = true;
   Parse("", parsed);

@@ -2,6 +2,7 @@
 #include "test/sim/swarm.h"
 
 #include <poll.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,7 +62,7 @@ void TellStory() {
 
 void OnSignal(int signal) {
   std::printf("%.*sbroken %s\n", static_cast<int>(kMark.size()), kMark.data(),
-              signal == SIGALRM ? "does not come to an end" : "an assert failed");
+              signal == SIGPROF ? "does not come to an end" : "an assert failed");
   TellStory();
   std::fflush(stdout);
   _exit(kBad);
@@ -70,13 +71,15 @@ void OnSignal(int signal) {
 [[noreturn]] void RunChild(uint64_t seed, const SeedOptions& options) {
   using enum SeedOptions::Telling;
   std::signal(SIGABRT, OnSignal);
-  std::signal(SIGALRM, OnSignal);
+  std::signal(SIGPROF, OnSignal);
 #ifdef TRIREME_MARKS
   for (size_t i = 0; i < std::size(kMutationNames); ++i) {
     if (options.mutation == kMutationNames[i]) planted = static_cast<Mutation>(i);
   }
 #endif
-  alarm(static_cast<unsigned>(options.time_max.count()));
+  // Of its own time: a busy machine is not a world without end.
+  const itimerval time_max{.it_interval = {}, .it_value = {.tv_sec = options.time_max.count()}};
+  setitimer(ITIMER_PROF, &time_max, nullptr);
   std::unique_ptr<Story> story;
   if (options.telling != kNone) {
     story = std::make_unique<Story>(
@@ -204,8 +207,9 @@ class Run {
  private:
   bool MayBegin() const {
     if (result_.bad.size() >= options_.bad_max) return false;
-    return !again_.empty() || (next_ < options_.first_seed + options_.seeds &&
-                               WallClock::now() - start_ < options_.time);
+    if (!again_.empty() || next_ < options_.first_seed + options_.seeds_least) return true;
+    return next_ < options_.first_seed + options_.seeds &&
+           WallClock::now() - start_ < options_.time;
   }
 
   SeedOptions seed_options() const {
@@ -309,6 +313,28 @@ SeedResult RunSeed(uint64_t seed, const SeedOptions& options) {
 }
 
 Swarm::Result Swarm::Run(const Options& options) { return sim::Run(options).All(); }
+
+MutationResult FindMutation(std::string_view name, Swarm::Options options) {
+  TRIREME_ASSERT(kMarksBuilt);
+  options.mutation = name;
+  options.repeat_every = 0;
+  const Swarm::Result result = Swarm::Run(options);
+  MutationResult found{.name = std::string(name), .seeds = result.seeds_run};
+  if (result.bad.empty()) return found;
+  found.found = true;
+  found.seeds = result.bad.front().seed - options.first_seed + 1;
+  found.what = result.bad.front().what;
+  return found;
+}
+
+std::string MutationResult::Text() const {
+  std::string text = name;
+  text.resize(std::max<size_t>(text.size() + 1, 26), ' ');
+  if (!found) return text + "NOT FOUND in " + std::to_string(seeds) + " seeds";
+  const std::string count = std::to_string(seeds);
+  return text + std::string(count.size() < 4 ? 4 - count.size() : 0, ' ') + count + "  " +
+         what.substr(0, 100);
+}
 
 std::string Text(const WorldCounts& counts) {
   std::string text;

@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/time.h"
@@ -28,7 +29,7 @@ struct SeedResult {
 struct SeedOptions {
   enum class Telling : uint8_t { kNone, kWhenBad, kAlways };
   Telling telling = Telling::kNone;
-  std::chrono::seconds time_max{120};  // of the wall clock
+  std::chrono::seconds time_max{120};  // of the processor
   std::string mutation;                // "" = none
 };
 
@@ -40,6 +41,7 @@ class Swarm {
   struct Options {
     uint64_t first_seed = 1;
     uint64_t seeds = 100;
+    uint64_t seeds_least = 0;       // however long they take
     std::chrono::seconds time{60};  // no new seed afterwards
     uint32_t at_once = 1;           // processes
     uint32_t repeat_every = 0;      // each so-manieth seed runs twice, and must repeat itself
@@ -55,6 +57,17 @@ class Swarm {
   };
   static Result Run(const Options& options);
 };
+
+// A bug of src/base/marks.h, planted in each world until one is bad.
+struct MutationResult {
+  std::string name;
+  bool found = false;
+  uint64_t seeds = 0;  // until it was found, that one included; or all that were run
+  std::string what;    // the promise that was broken
+  std::string Text() const;
+};
+// `options` but for the mutation; needs a build with marks.
+MutationResult FindMutation(std::string_view name, Swarm::Options options);
 
 // "name  count" lines.
 std::string Text(const WorldCounts& counts);

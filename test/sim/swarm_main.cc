@@ -125,19 +125,10 @@ int RunMutations(const Arguments& arguments) {
     if (name == kMutationNames[0]) continue;
     Swarm::Options options = arguments.swarm;
     options.seeds = std::min<uint64_t>(options.seeds, 500);
-    options.repeat_every = 0;
     options.progress = false;
-    options.mutation = name;
-    const Swarm::Result result = Swarm::Run(options);
-    if (result.bad.empty()) {
-      ++missed;
-      std::printf("%-26.*s NOT FOUND in %llu seeds\n", static_cast<int>(name.size()), name.data(),
-                  static_cast<unsigned long long>(result.seeds_run));
-    } else {
-      std::printf("%-26.*s %4llu seeds: %s\n", static_cast<int>(name.size()), name.data(),
-                  static_cast<unsigned long long>(result.seeds_run + 1),
-                  result.bad.front().what.substr(0, 120).c_str());
-    }
+    const MutationResult result = FindMutation(name, options);
+    missed += result.found ? 0 : 1;
+    std::printf("%s\n", result.Text().c_str());
     std::fflush(stdout);
   }
   return missed == 0 ? 0 : 1;

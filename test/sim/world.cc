@@ -13,9 +13,12 @@ namespace {
 // Nothing that ends takes longer, once the world has healed: the longest timeout there is, a
 // lingering close, a reset that does not settle, and room.
 constexpr Duration kEndMax = 120s;
+constexpr uint64_t kEndWorkMax = 400'000;
 
 #ifdef TRIREME_MARKS
-Fibers* yielding = nullptr;  // of the one world of this process
+// Of the one world of this process.
+Fibers* yielding = nullptr;
+Oracles* listening = nullptr;
 #endif
 
 int64_t VirtualNow(void* context) {
@@ -55,15 +58,24 @@ World::World(const WorldPlan& plan, Oracles::OnBroken on_broken, Story* story)
   Doorbell* doorbell = this;
   crew_ = std::make_unique<InlineCrew>(InlineCrew::Options{.shards = plan.core_count}, doorbell);
   oracles_.Watch(shared_->directory);
+  Listen();
+}
+
+void World::Listen() {
 #ifdef TRIREME_MARKS
   yielding = &fibers_;
+  listening = &oracles_;
   yield_hook = [] { yielding->PreemptCurrent(); };
+  queue_hook = [](QueueEvent event, const void* pool, const void* waiter) {
+    listening->OnQueue(event, pool, waiter);
+  };
 #endif
 }
 
 World::~World() {
 #ifdef TRIREME_MARKS
   yield_hook = nullptr;
+  queue_hook = nullptr;
 #endif
 }
 
@@ -112,7 +124,11 @@ void World::Tell(Mail::Control control) {
   const uint32_t from = shared_->office.outsider();
   for (uint32_t core = 0; core < plan_.core_count; ++core) {
     const Mail mail{.kind = Mail::Kind::kControl, .from_core = from, .control = control};
-    while (!shared_->office.TryPush(from, core, mail)) RunFor(10us);
+    const uint64_t work_end = work() + kEndWorkMax;
+    while (!shared_->office.TryPush(from, core, mail)) {
+      if (work() >= work_end) return oracles_.Broken("rest", "a core does not take its mail");
+      RunFor(10us);
+    }
     if (shared_->office.Announce(from, core)) Ring(core);
   }
 }
@@ -161,6 +177,7 @@ bool World::RunUntil(const std::function<bool()>& done, Time latest) {
     if (kernel_.now() >= latest) return false;
     const bool more = fibers_.Step(latest);
     oracles_.CheckCaps();
+    if (!draining_) oracles_.CheckNobodyWaitsInVain();
     if (!more && kernel_.next_event() == kNever && latest == kNever) return done();
   }
   return true;
@@ -168,6 +185,10 @@ bool World::RunUntil(const std::function<bool()>& done, Time latest) {
 
 void World::RunFor(Duration time) {
   RunUntil([] { return false; }, kernel_.now() + time);
+}
+
+void World::RunPhase(Duration time) {
+  RunUntil([this, end = work() + plan_.work_max] { return work() >= end; }, kernel_.now() + time);
 }
 
 void World::Run() {
@@ -178,10 +199,10 @@ void World::Run() {
   }
   StartPeers();
   kernel_.set_faults(plan_.faults);
-  RunFor(plan_.faults_time);
+  RunPhase(plan_.faults_time);
   if (plan_.end == WorldPlan::End::kAfterHealing || plan_.end == WorldPlan::End::kUnderLoad) {
     Heal();
-    RunFor(plan_.healthy_time);
+    RunPhase(plan_.healthy_time);
     CheckLiveness();
   }
   End();
@@ -207,12 +228,23 @@ void World::CheckLiveness() {
   };
   // Once in a while: looking at everybody costs more than a step.
   const Time latest = since + plan_.patience;
+  const uint64_t work_end = work() + plan_.work_max;
   while (!nobody_waits_since()) {
-    if (kernel_.now() >= latest) {
+    if (kernel_.now() >= latest || work() >= work_end + kEndWorkMax) {
       return oracles_.Broken("liveness",
                              "neither served nor told why not:" + stuck + WhatShardsHold());
     }
-    RunFor(5ms);
+    if (work() >= work_end) SendContentHome(since);
+    RunUntil([this, next = work() + plan_.work_max / 4] { return work() >= next; },
+             kernel_.now() + 5ms);
+  }
+}
+
+// In a busy world patience costs too much: those who do not wait for long need not be there.
+void World::SendContentHome(Time since) {
+  for (const auto& client : clients_) {
+    const auto waiting = client->waiting_since();
+    if (!waiting || *waiting > since) client->Stop();
   }
 }
 
@@ -223,6 +255,7 @@ void World::End() {
     RunFor(1ms);
   }
   kernel_.Tell("drain");
+  draining_ = true;
   Tell(Mail::Control::kDrain);
   if (plan_.end == kUnderFaults || plan_.end == kAtOnce) {
     RunFor(20ms);
@@ -230,11 +263,14 @@ void World::End() {
   }
   for (const auto& client : clients_) client->Stop();
   if (plan_.end == kAtOnce) Tell(Mail::Control::kEndNow);
-  const bool rest = RunUntil(
-      [this, next = Time{}]() mutable {
+  const uint64_t work_end = work() + kEndWorkMax;
+  bool rest = false;
+  RunUntil(
+      [this, work_end, &rest, next = Time{}]() mutable {
+        if (work() >= work_end) return true;
         if (kernel_.now() < next) return false;
         next = kernel_.now() + 100us;
-        return AtRest();
+        return rest = AtRest();
       },
       kernel_.now() + kEndMax);
   if (!rest) return oracles_.Broken("rest", "the shutdown does not come to an end:" + WhoIsLeft());
@@ -316,6 +352,7 @@ WorldCounts World::Counts() const {
   counts["worlds"] = 1;
   counts["cores"] = plan_.core_count;
   counts["switches"] = fibers_.switches();
+  counts["work"] = work();
   counts["hand-overs to another client"] = oracles_.hand_overs();
   ClientCounts clients;
   for (const auto& client : clients_) clients += client->counts();
@@ -332,6 +369,7 @@ WorldCounts World::Counts() const {
   counts["wrong cancels"] = clients.wrong_cancels;
   counts["garbage"] = clients.garbage;
   counts["receive pauses"] = clients.receive_pauses;
+  counts["clients deaf"] = clients.deaf;
   counts["stalled logins"] = clients.stalled_logins;
   for (const auto& [sqlstate, count] : clients.errors) counts["error " + sqlstate] = count;
   for (const auto& cluster : clusters_) {

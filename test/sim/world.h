@@ -73,11 +73,16 @@ class World final : private Doorbell {
   // Steps, checked, until `done`; false when `latest` comes first.
   bool RunUntil(const std::function<bool()>& done, Time latest);
   void RunFor(Duration time);
+  // The same, but no more work than a phase may have.
+  void RunPhase(Duration time);
   void Heal();
   void CheckLiveness();
+  void SendContentHome(Time since);
   void Tell(Mail::Control control);
   Census Count() const;
+  uint64_t work() const { return kernel_.events_run() + fibers_.switches(); }
   bool AtRest();
+  void Listen();  // to the marks
   void End();
   std::string WhoIsLeft() const;
   std::string WhatShardsHold() const;
@@ -96,6 +101,7 @@ class World final : private Doorbell {
   std::vector<std::unique_ptr<SimClient>> clients_;
   Census last_census_;
   uint32_t listening_ = 0;
+  bool draining_ = false;
 };
 
 }  // namespace trireme::sim

@@ -59,13 +59,20 @@ PoolConfig DrawPool(Dice& dice) {
   PoolConfig pool;
   pool.mode = dice.Of({PoolMode::kTransaction, PoolMode::kTransaction, PoolMode::kTransaction,
                        PoolMode::kSession, PoolMode::kStatement});
-  pool.size = dice.Of({1u, 1u, 2u, 2u, 3u, 4u, 6u, 10u});
+  pool.size = dice.Of({1u, 1u, 2u, 2u, 2u, 3u, 4u, 10u});
   pool.idle_timeout = dice.Of<Duration>({0s, 5ms, 50ms, 600s, 600s});
   pool.server_lifetime = dice.Of<Duration>({0s, 20ms, 200ms, 3600s, 3600s});
   pool.server_lifetime_jitter = dice.Of<Duration>({0s, 10ms, 360s});
-  pool.wait_timeout = dice.Of<Duration>({20ms, 200ms, 2s, 2s, 10s});
+  pool.wait_timeout = dice.Of<Duration>({0s, 20ms, 200ms, 2s, 10s});
   pool.prepared_statements_max = dice.Of({0u, 1u, 2u, 200u, 200u});
-  pool.reset_timeout = dice.Of<Duration>({30ms, 300ms, 3s, 10s});
+  pool.reset_timeout = dice.Of<Duration>({2ms, 30ms, 300ms, 10s});
+  // Session mode leaves nothing behind only with DISCARD ALL; elsewhere clients leave nothing that
+  // a rollback does not undo.
+  if (pool.mode == PoolMode::kSession) {
+    pool.reset_query = dice.Of({"DISCARD ALL", "discard all;"});
+  } else {
+    pool.reset_query = dice.Of({"DISCARD ALL", "", "RESET ALL"});
+  }
   return pool;
 }
 
@@ -120,9 +127,9 @@ Config DrawConfig(Dice& dice, uint32_t core_count) {
   config.auth = dice.Of({AuthMethod::kTrust, AuthMethod::kTrust, AuthMethod::kPassword,
                          AuthMethod::kMd5, AuthMethod::kScramSha256});
   config.scram_iterations = 2;
-  const uint32_t storages = dice.Between(1, 2);
+  const uint32_t storages = dice.Of({1u, 1u, 2u});
   for (uint32_t i = 0; i < storages; ++i) config.storages.push_back(DrawStorage(dice, i));
-  const uint32_t users = dice.Between(1, 3);
+  const uint32_t users = dice.Of({1u, 1u, 2u, 3u});
   for (uint32_t i = 0; i < users; ++i) {
     config.users.push_back(
         {.name = "user" + std::to_string(i), .secret = {Secret::Kind::kPlaintext, kPassword}});
@@ -151,6 +158,7 @@ Faults DrawFaults(Dice& dice) {
   faults.capacity_min = dice.Of({2048u, 16384u, 65536u});
   faults.capacity_max = faults.capacity_min * dice.Of({1u, 2u, 8u});
   faults.connect_timeout = dice.Of<Duration>({50ms, 1s, 3s});  // within anybody's patience
+  faults.preempt_max = dice.Of<Duration>({0us, 50us, 500us, 2ms});
   // Every eighth world has no fault at all: whatever breaks there is nobody else's.
   if (dice.Once(8)) return faults;
   faults[Fault::kRefuseConnect] = dice.PerMillion(200'000);
@@ -168,6 +176,11 @@ Faults DrawFaults(Dice& dice) {
   faults[Fault::kSpuriousWake] = dice.PerMillion(100'000);
   faults[Fault::kPreempt] = dice.PerMillion(400'000);
   faults[Fault::kStarve] = dice.PerMillion(3'000);
+  // What goes wrong between two atomics needs many tries.
+  if (dice.Once(3)) {
+    faults[Fault::kPreempt] = dice.Between(200'000, 600'000);
+    faults.preempt_max = dice.Of<Duration>({100us, 500us, 2ms});
+  }
   return faults;
 }
 
@@ -226,8 +239,24 @@ WorldPlan::ClientPlan DrawClient(Dice& dice, const Config& config, uint32_t id) 
   settings.allowed_sqlstates = AllowedErrors();
   settings.connections_may_break = true;
   client.habits = dice.Once(4) ? ClientHabits::Polite() : ClientHabits::Drawn(dice.random());
+  if (dice.Once(5)) client.habits.deaf_permille = 40;
   client.habits.pause.max = std::min<Duration>(client.habits.pause.max, 10ms);
   return client;
+}
+
+// Few clients that share one pool and rest often, and no timeout soon: a core that was not told of
+// an idle server never hears of it by chance.
+void MakeQuiet(Dice& dice, Config& config) {
+  config.sharing.policy = Sharing::kSteal;
+  config.timeouts.client_idle = 0s;
+  config.storages[0].connections_max = 0;
+  config.routes.resize(1);
+  RouteConfig& route = config.routes[0];
+  route.storage_index = 0;
+  route.storage_user = config.users[0].name;
+  route.pool.size = dice.Of({1u, 1u, 2u});
+  route.pool.wait_timeout = 2s;
+  route.pool.idle_timeout = route.pool.server_lifetime = 600s;
 }
 
 }  // namespace
@@ -249,14 +278,26 @@ WorldPlan WorldPlan::Draw(uint64_t seed) {
     cluster.habits = dice.Once(4) ? PostgresHabits::Calm() : PostgresHabits::Drawn(dice.random());
     plan.clusters.push_back(std::move(cluster));
   }
-  const uint32_t client_count = plan.core_count <= 8
-                                    ? dice.Between(2, 8 + 3 * plan.core_count)
-                                    : dice.Between(plan.core_count, 2 * plan.core_count);
+  uint32_t client_count = plan.core_count <= 8 ? dice.Between(2, 8 + 3 * plan.core_count)
+                                               : dice.Between(plan.core_count, 2 * plan.core_count);
+  const bool quiet = plan.core_count > 1 && dice.Once(5);
+  if (quiet) {
+    MakeQuiet(dice, plan.config);
+    client_count = dice.Between(2, 3);
+    if (dice.Once(2)) {
+      plan.faults[Fault::kPreempt] = 500'000;
+      plan.faults.preempt_max = 2ms;
+    }
+  } else if (dice.Once(8)) {  // a crowd before a few servers
+    client_count = std::max(client_count, dice.Between(20, 40));
+  }
   for (uint32_t id = 1; id <= client_count; ++id) {
     plan.clients.push_back(DrawClient(dice, plan.config, id));
+    if (quiet) plan.clients.back().habits.nap_permille = 400;
   }
-  plan.faults_time = dice.Between(Duration(100ms), Duration(500ms));
+  plan.faults_time = dice.Between(Duration(100ms), Duration(500ms)) * (quiet ? 4 : 1);
   plan.healthy_time = dice.Between(Duration(50ms), Duration(150ms));
+  plan.work_max = 60'000;
   plan.patience = 60s;
   plan.end = dice.Of(
       {End::kAfterHealing, End::kAfterHealing, End::kUnderLoad, End::kUnderFaults, End::kAtOnce});

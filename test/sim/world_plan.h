@@ -40,6 +40,8 @@ struct WorldPlan {
   std::vector<ClientPlan> clients;
   Duration faults_time{};
   Duration healthy_time{};
+  // A phase also ends when the world has done so much: events of the kernel and turns of cores.
+  uint64_t work_max = 0;
   // Once healed: whoever waits longer than this is neither served nor told.
   Duration patience{};
   End end = End::kAfterHealing;
