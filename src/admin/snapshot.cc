@@ -27,10 +27,12 @@ void AddPool(PoolRow& sum, const PoolRow& share) {
       &PoolRow::servers_idle,
       &PoolRow::servers_tested,
       &PoolRow::servers_login,
+      &PoolRow::servers_pinned,
   });
   for (const auto count : kCounts) sum.*count += share.*count;
   sum.steals += share.steals;
   sum.grants += share.grants;
+  sum.pins += share.pins;
   if (share.oldest_waiting_since == Time{}) return;
   if (sum.oldest_waiting_since == Time{} || share.oldest_waiting_since < sum.oldest_waiting_since) {
     sum.oldest_waiting_since = share.oldest_waiting_since;

@@ -65,6 +65,7 @@ struct ClientRow {
   std::string tls;         // "" = plaintext
   std::string application_name;
   uint32_t prepared_statements = 0;
+  std::string pinned;  // why it keeps its server; "" = it does not
 };
 
 struct ServerRow {
@@ -93,6 +94,7 @@ struct ServerRow {
   uint32_t prepared_statements = 0;
   uint64_t times_lent = 0;
   uint64_t hand_overs = 0;  // changes of core
+  std::string pinned;       // why its client keeps it; "" = it does not
 };
 
 // One core's share of one pool; rows with one pool_index are one pool.
@@ -119,6 +121,8 @@ struct PoolRow {
   Time oldest_waiting_since{};  // Time{} = nobody waits
   uint64_t steals = 0;          // servers taken from other cores
   uint64_t grants = 0;          // servers given to waiters of other cores
+  uint32_t servers_pinned = 0;  // of those active: kept for what is in their session
+  uint64_t pins = 0;            // times a client began to keep its server
 };
 
 struct StatsRow {

@@ -35,6 +35,7 @@ inline constexpr auto kClients = std::to_array<Column>({
     {"prepared_statements", kInt4},
     {"id", kInt4},
     {"core", kInt4},
+    {"pinned", kText},
 });
 
 inline constexpr auto kServers = std::to_array<Column>({
@@ -62,6 +63,7 @@ inline constexpr auto kServers = std::to_array<Column>({
     {"core", kInt4},
     {"times_lent", kInt8},
     {"hand_overs", kInt8},
+    {"pinned", kText},
 });
 
 inline constexpr auto kPools = std::to_array<Column>({
@@ -86,6 +88,8 @@ inline constexpr auto kPools = std::to_array<Column>({
     {"pool_size", kInt4},
     {"steals", kInt8},
     {"grants", kInt8},
+    {"sv_pinned", kInt4},
+    {"pins", kInt8},
 });
 
 inline constexpr auto kDatabases = std::to_array<Column>({

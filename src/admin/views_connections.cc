@@ -183,7 +183,8 @@ std::vector<Row> ClientRows(const FleetSnapshot& fleet) {
                     client.application_name,
                     int64_t{client.prepared_statements},
                     ShortId(client.id),
-                    int64_t{client.core}});
+                    int64_t{client.core},
+                    client.pinned});
   }
   return rows;
 }
@@ -215,7 +216,8 @@ std::vector<Row> ServerRows(const FleetSnapshot& fleet) {
                     ShortId(server.id),
                     int64_t{server.core},
                     Number(server.times_lent),
-                    Number(server.hand_overs)});
+                    Number(server.hand_overs),
+                    server.pinned});
   }
   return rows;
 }
@@ -245,7 +247,9 @@ std::vector<Row> PoolRows(const FleetSnapshot& fleet) {
                     pool.storage,
                     int64_t{pool.size},
                     Number(pool.steals),
-                    Number(pool.grants)});
+                    Number(pool.grants),
+                    int64_t{pool.servers_pinned},
+                    Number(pool.pins)});
   }
   return rows;
 }

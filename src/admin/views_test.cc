@@ -65,9 +65,9 @@ TEST(Views, HavePgBouncersColumnsFirst) {
        "cl_waiting_cancel_req int4, sv_active int4, sv_active_cancel int4, sv_being_canceled int4, "
        "sv_idle int4, sv_used int4, sv_tested int4, sv_login int4, maxwait int4, maxwait_us int4, "
        "pool_mode text, load_balance_hosts text",
-       ", storage text, pool_size int4, steals int8, grants int8"},
-      {"clients", socket, ", core int4"},
-      {"servers", socket, ", core int4, times_lent int8, hand_overs int8"},
+       ", storage text, pool_size int4, steals int8, grants int8, sv_pinned int4, pins int8"},
+      {"clients", socket, ", core int4, pinned text"},
+      {"servers", socket, ", core int4, times_lent int8, hand_overs int8, pinned text"},
       {"stats",
        "database text, " +
            Typed("total_server_assignment_count total_xact_count total_query_count total_received "
@@ -182,7 +182,7 @@ TEST(ClientView, ShowsAClientThatWaits) {
                     .prepared_statements = 2}};
   EXPECT_EQ(Text(ClientRows(fleet).at(0)),
             "C|joe|shop|none|waiting|10.0.0.9|5555|10.0.0.1|6432|2024-02-29 23:58:58 UTC|"
-            "2024-02-29 23:59:56 UTC|1|250000|0|C0xabcdef0123||0||psql|2|1307509027|3");
+            "2024-02-29 23:59:56 UTC|1|250000|0|C0xabcdef0123||0||psql|2|1307509027|3|");
 }
 
 TEST(ClientView, NamesWhatIsNotKnownYet) {
@@ -190,7 +190,7 @@ TEST(ClientView, NamesWhatIsNotKnownYet) {
   fleet.facts = FactsAt(Time{1s});
   fleet.clients = {{.id = 1, .peer = {"unix", 6432}, .local = {"unix", 6432}, .remote_pid = 42}};
   EXPECT_EQ(Text(ClientRows(fleet).at(0)),
-            "C|(nouser)|(nodb)|none|login|unix|6432|unix|6432|||0|0|0|C0x1||42|||0|1|0");
+            "C|(nouser)|(nodb)|none|login|unix|6432|unix|6432|||0|0|0|C0x1||42|||0|1|0|");
 }
 
 TEST(ServerView, ShowsALentServerWithItsLink) {
@@ -209,10 +209,11 @@ TEST(ServerView, ShowsALentServerWithItsLink) {
                     .client_id = 255,
                     .remote_pid = 4711,
                     .times_lent = 9,
-                    .hand_overs = 2}};
+                    .hand_overs = 2,
+                    .pinned = "LISTEN"}};
   EXPECT_EQ(Text(ServerRows(fleet).at(0)),
             "S|app|main|none|active|10.0.0.2|5432|10.0.0.1|40000|2024-02-29 23:59:57 UTC|"
-            "2024-02-29 23:59:58 UTC|0|0|1|S0x7|C0xff|4711|||0|7|1|9|2");
+            "2024-02-29 23:59:58 UTC|0|0|1|S0x7|C0xff|4711|||0|7|1|9|2|LISTEN");
 }
 
 TEST(PoolView, ShowsCountsAndTheLongestWait) {
@@ -240,9 +241,11 @@ TEST(PoolView, ShowsCountsAndTheLongestWait) {
                   .servers_login = 10,
                   .oldest_waiting_since = Time{97s},
                   .steals = 11,
-                  .grants = 12}};
+                  .grants = 12,
+                  .servers_pinned = 13,
+                  .pins = 14}};
   EXPECT_EQ(Text(PoolRows(fleet).at(0)),
-            "shop|app|1|2|3|4|5|6|7|8|0|9|10|3|0|statement|disable|pg|20|11|12");
+            "shop|app|1|2|3|4|5|6|7|8|0|9|10|3|0|statement|disable|pg|20|11|12|13|14");
 }
 
 TEST(DatabaseView, ShowsRoutesWithWhatIsConnected) {

@@ -33,6 +33,8 @@ struct Secret {
 
 enum class AuthMethod : uint8_t { kTrust, kReject, kPassword, kMd5, kScramSha256 };
 enum class PoolMode : uint8_t { kSession, kTransaction, kStatement };
+// What becomes of statements that leave in the session what cannot move to another server.
+enum class OnSessionState : uint8_t { kPin, kReject, kAllow };
 enum class Placement : uint8_t { kLeastLoaded, kKernel };
 enum class Sharing : uint8_t {
   kSteal,
@@ -82,6 +84,7 @@ struct PoolConfig {
   std::string reset_query = "DISCARD ALL";  // session mode, after each client; "" = none
   Duration reset_timeout = 10s;             // cancel, rollback and reset must settle within this
   uint32_t prepared_statements_max = 200;   // kept on each server; 0 = named ones are refused
+  OnSessionState on_session_state = OnSessionState::kPin;  // in transaction and statement mode
 };
 
 struct RouteConfig {

@@ -382,7 +382,13 @@ const Section<PoolConfig>& SectionOf() {
                      .description = "in transaction and statement mode, named prepared statements "
                                     "kept on each server, the least recently used one is closed; "
                                     "0 = named ones are refused",
-                     .pgbouncer = "max_prepared_statements"})),
+                     .pgbouncer = "max_prepared_statements"}),
+               Make(&PoolConfig::on_session_state, Choice<OnSessionState>{},
+                    {.key = "on_session_state",
+                     .description =
+                         "in transaction and statement mode, statements that leave in the session "
+                         "what cannot move (temporary tables, LISTEN, advisory locks …): keep the "
+                         "server while it is there, refuse them, or let them through"})),
       .finish = &FinishPool,
   };
   return section;

@@ -44,7 +44,7 @@ constexpr std::string_view kEverything = R"({
   "pool": {
     "mode": "statement", "size": 21, "idle_timeout": "1s", "server_lifetime": "10s",
     "server_lifetime_jitter": "3s", "wait_timeout": "4s", "reset_query": "RESET ALL",
-    "reset_timeout": "5s", "prepared_statements_max": 55
+    "reset_timeout": "5s", "prepared_statements_max": 55, "on_session_state": "allow"
   },
   "routes": [
     {
@@ -53,7 +53,7 @@ constexpr std::string_view kEverything = R"({
       "pool": {
         "mode": "session", "size": 22, "idle_timeout": "11s", "server_lifetime": "12s",
         "server_lifetime_jitter": "0", "wait_timeout": "14s", "reset_query": "",
-        "reset_timeout": "15s", "prepared_statements_max": 0
+        "reset_timeout": "15s", "prepared_statements_max": 0, "on_session_state": "reject"
       },
       "startup_parameters": {"search_path": "shop", "work_mem": "64MB"}
     }
@@ -167,6 +167,7 @@ TEST(Fields, ReadPoolsAndRoutesIntoTheirMembers) {
   EXPECT_EQ(config.pool.reset_query, "RESET ALL");
   EXPECT_EQ(config.pool.reset_timeout, 5s);
   EXPECT_EQ(config.pool.prepared_statements_max, 55u);
+  EXPECT_EQ(config.pool.on_session_state, OnSessionState::kAllow);
   ASSERT_EQ(config.routes.size(), 1u);
   const RouteConfig& route = config.routes[0];
   EXPECT_EQ(route.database, "shop");

@@ -11,6 +11,11 @@ constexpr EnumName<AuthMethod> kAuthMethods[] = {
     {AuthMethod::kMd5, "md5"},
     {AuthMethod::kScramSha256, "scram-sha-256"},
 };
+constexpr EnumName<OnSessionState> kOnSessionStates[] = {
+    {OnSessionState::kPin, "pin"},
+    {OnSessionState::kReject, "reject"},
+    {OnSessionState::kAllow, "allow"},
+};
 constexpr EnumName<PoolMode> kPoolModes[] = {
     {PoolMode::kSession, "session"},
     {PoolMode::kTransaction, "transaction"},
@@ -48,15 +53,19 @@ consteval bool InOrder(const EnumName<Enum> (&names)[N]) {
   }
   return true;
 }
-static_assert(InOrder(kAuthMethods) && InOrder(kPoolModes) && InOrder(kPlacements) &&
-              InOrder(kSharings) && InOrder(kVictimChoices) && InOrder(kLogFormats) &&
-              InOrder(kLogLevels));
+static_assert(InOrder(kAuthMethods) && InOrder(kOnSessionStates) && InOrder(kPoolModes) &&
+              InOrder(kPlacements) && InOrder(kSharings) && InOrder(kVictimChoices) &&
+              InOrder(kLogFormats) && InOrder(kLogLevels));
 
 }  // namespace
 
 template <>
 std::span<const EnumName<AuthMethod>> EnumNames() {
   return kAuthMethods;
+}
+template <>
+std::span<const EnumName<OnSessionState>> EnumNames() {
+  return kOnSessionStates;
 }
 template <>
 std::span<const EnumName<PoolMode>> EnumNames() {

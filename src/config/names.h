@@ -25,6 +25,8 @@ std::span<const EnumName<AuthMethod>> EnumNames();
 template <>
 std::span<const EnumName<PoolMode>> EnumNames();
 template <>
+std::span<const EnumName<OnSessionState>> EnumNames();
+template <>
 std::span<const EnumName<Placement>> EnumNames();
 template <>
 std::span<const EnumName<Sharing>> EnumNames();

@@ -31,6 +31,8 @@ const char* ToString(CloseReason reason) {
       return "client left in the middle of a message";
     case CloseReason::kProtocol:
       return "protocol violation";
+    case CloseReason::kTraces:
+      return "a client left what no reset undoes";
     case CloseReason::kEvicted:
       return "place needed by another pool";
     case CloseReason::kShutdown:
@@ -126,6 +128,8 @@ void PoolShard::Abandon(PooledServer& server, AbandonReason reason) {
       return Close(server, CloseReason::kBrokenMidMessage);
     case AbandonReason::kProtocol:
       return Close(server, CloseReason::kProtocol);
+    case AbandonReason::kTraces:
+      return Close(server, CloseReason::kTraces);
   }
 }
 
@@ -295,7 +299,7 @@ void PoolShard::Close(PooledServer& server, CloseReason reason) {
   TRIREME_ASSERT(server.state_ != State::kClosing);
   const bool orderly =
       reason == CloseReason::kIdleTimeout || reason == CloseReason::kLifetime ||
-      reason == CloseReason::kEvicted ||
+      reason == CloseReason::kEvicted || reason == CloseReason::kTraces ||
       (reason == CloseReason::kShutdown && server.rest() == PooledServer::Rest::kClean);
   if (server.state_ == State::kLeaving)
     OnLeaveFailed(server.leaving_to_, server.leaving_solicited_);

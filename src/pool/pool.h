@@ -47,6 +47,7 @@ enum class AbandonReason : uint8_t {
   kClientGone,        // settle: cancel what runs, roll back, reset
   kBrokenMidMessage,  // a request was sent in part: only closing helps
   kProtocol,          // the server did not speak the protocol
+  kTraces,            // the session has something that no reset undoes
 };
 
 // Why a server was closed: for the log and the counters.
@@ -59,6 +60,7 @@ enum class CloseReason : uint8_t {
   kNotSettled,   // cancel, rollback or reset failed or took too long
   kBrokenMidMessage,
   kProtocol,
+  kTraces,   // a client has left what no reset undoes
   kEvicted,  // another pool needs the place
   kShutdown,
 };

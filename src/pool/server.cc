@@ -181,7 +181,7 @@ void Server::SetParameter(Bytes body) {
 void Server::BeginCleaning(Cleaning cleaning) {
   TRIREME_ASSERT(state() == State::kSettling);
   cleaning_ = cleaning;
-  reset_due_ = cleaning != Cleaning::kWait && !pool().settings().pool.reset_query.empty();
+  reset_due_ = cleaning != Cleaning::kWait && !ResetQuery().empty();
   copy_failed_ = false;
   StartTimer(pool().settings().pool.reset_timeout);
   if (cleaning == Cleaning::kAll) {
@@ -267,20 +267,26 @@ void Server::NextStep() {
   if (replies_.status() != TransactionStatus::kIdle) return SendOwn("ROLLBACK");
   if (std::exchange(reset_due_, false)) {
     reset_sent_ = true;
-    return SendOwn(pool().settings().pool.reset_query);
+    return SendOwn(ResetQuery());
   }
   if (std::exchange(reset_sent_, false)) ForgetUnreported();
+  traces_ = false;
   pools_.context_.timers.Cancel(timer_);
   if (ended_ || !replies_.clean()) return pool().OnBroken(*this, CloseReason::kServerEnded);
   TRIREME_ASSERT(prepared_.settled());
   pool().OnClean(*this);
 }
 
+std::string_view Server::ResetQuery() const {
+  static constexpr std::string_view kEverything = "DISCARD ALL";
+  return traces_ ? kEverything : std::string_view(pool().settings().pool.reset_query);
+}
+
 // The server reports what the reset changed, but only for the parameters it reports at all. Of the
 // others we know what we set, and that DISCARD ALL and RESET ALL undo it; another reset query
 // leaves them as they are.
 void Server::ForgetUnreported() {
-  const std::string sql = AsciiLower(pool().settings().pool.reset_query);
+  const std::string sql = AsciiLower(ResetQuery());
   if (sql.find("discard all") == std::string::npos && sql.find("reset all") == std::string::npos) {
     return;
   }

@@ -49,6 +49,10 @@ class Server final : public PooledServer, private StreamOwner {
   PreparedSet& prepared() { return prepared_; }
   // What became of requests (Replies::TakeNews), written down.
   Replies::News TakeNews();
+  // Its session may have something that the next client must not meet: given back like this, it is
+  // told DISCARD ALL.
+  void MarkTraces() { traces_ = true; }
+  void ForgetTraces() { traces_ = false; }
   const BackendKey& key() const { return key_; }
   const SocketAddress& address() const { return address_; }  // the very host that runs the query
   uint32_t process_id() const { return key_.process_id; }
@@ -109,6 +113,7 @@ class Server final : public PooledServer, private StreamOwner {
   void UndoPipeline();
   void SendFlush();
   void SendSync();
+  std::string_view ResetQuery() const;
   void ForgetUnreported();
   void SendText(std::string_view text);
   void SetParameter(Bytes body);
@@ -140,6 +145,7 @@ class Server final : public PooledServer, private StreamOwner {
 
   // Cleaning.
   Cleaning cleaning_ = Cleaning::kWait;
+  bool traces_ = false;
   bool reset_due_ = false;
   bool reset_sent_ = false;
   bool copy_failed_ = false;  // CopyFail was sent

@@ -28,6 +28,7 @@ struct AccountCounters {
   uint64_t transaction_ns = 0;
   uint64_t query_ns = 0;
   uint64_t wait_ns = 0;
+  uint64_t pins = 0;  // times a client began to keep its server, for each reason
   RequestCounts requests;
 };
 
@@ -38,7 +39,8 @@ struct Account {
   PoolShard* pool = nullptr;
   uint32_t route_index = 0;
   uint32_t user_index = 0;
-  uint32_t clients = 0;  // logged in on this core
+  uint32_t clients = 0;          // logged in on this core
+  bool reads_sequences = false;  // a client has used currval or lastval
   AccountCounters counters;
   StatsPeriod period;
 };

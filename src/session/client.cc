@@ -43,6 +43,9 @@ void Client::DropLogin() {
 
 void Client::EnterPool(WishRef wish) {
   wish_ = std::move(wish);
+  startup_ = clients_.wishes().Intern(*wish_);
+  watched_ = !keeps_server();
+  OnWishChanged();
   idle_since_ = clients_.now();
   clients_.timers().Cancel(timer_);
   DropLogin();
@@ -71,7 +74,8 @@ void Client::BeginConsole(ConsoleRole role, std::string_view name) {
 void Client::OnReceive(Slice&& slice) {
   if (peer_done_) return;  // it has said goodbye
   if (state_ == State::kIdle && inbox_.empty() && !stream_.clogged() &&
-      requests_.IsWholeQuery(slice.bytes(), clients_.request_limits())) [[likely]] {
+      requests_.IsWholeQuery(slice.bytes(), clients_.request_limits()) &&
+      MayPassUnseen(slice.bytes())) [[likely]] {
     return PassWholeQuery(std::move(slice));
   }
   inbox_.Push(std::move(slice));
@@ -201,10 +205,15 @@ void Client::LetGoOfServer() {
   const bool clean = server.replies().clean() && server.inbox().empty();
   // The reset query runs next: what it did to parameters that the server does not report, nobody
   // knows.
-  if (pinned() || !clean) ForgetUnreported(server.baseline(), server.parameters());
+  const bool left = traces_ != nullptr && !traces_->free();
+  const bool lasting = (pins() & pin::kLasting) != 0;
+  traces_.reset();
+  if (keeps_server() || !clean || left) ForgetUnreported(server.baseline(), server.parameters());
   if (requests_.mid_forward()) {
     account_->pool->Abandon(server, AbandonReason::kBrokenMidMessage);
-  } else if (clean) {
+  } else if (lasting) {
+    account_->pool->Abandon(server, AbandonReason::kTraces);
+  } else if (clean && !left) {
     account_->pool->Return(server, account_->mode);
   } else {
     account_->pool->Abandon(server, AbandonReason::kClientGone);
@@ -297,17 +306,10 @@ bool Client::ProvesKey(Bytes secret) const {
   return ConstantTimeEqual(secret, expected);
 }
 
-// A Parse of ours does not count: PostgreSQL may keep its answer until what follows has run.
-bool Client::SettingParameters() const {
-  const ExpectedReplies& owed = server_->replies().owed();
-  return before_changes_ != nullptr && !owed.empty() &&
-         owed.front() == ExpectedReply{Request::kQuery, Disposition::kSkip};
-}
-
 bool Client::CancelRequest(CancelObserver* observer) {
   if (state_ == State::kLinked && !server_->replies().owed().empty()) {
-    if (SettingParameters()) {  // it would hit our SETs, and not what the client asked
-      cancel_due_ = true;
+    if (OwnWorkRuns()) {  // it would hit our work, and not what the client asked
+      cancel_due_ = AnythingOfClientOwed();
       return false;
     }
     server_->Cancel(observer);

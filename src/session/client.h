@@ -13,7 +13,8 @@
 // bytes the client sent are in the inbox, on the server's stream, or gone on, each once.
 //
 // client.cc is the life cycle, relay.cc the passage of requests and replies, prepared.cc what is
-// special about prepared statements, login.cc how a client gets in. An idle client is this object
+// special about prepared statements, client_traces.cc about what statements leave in a session,
+// login.cc how a client gets in. An idle client is this object
 // and nothing else: no buffer, no names, no timer but one.
 #pragma once
 
@@ -30,6 +31,7 @@
 #include "session/account.h"
 #include "session/requests.h"
 #include "session/statements.h"
+#include "session/traces.h"
 #include "session/wishes.h"
 #include "wire/errors.h"
 
@@ -62,6 +64,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   const Stream& stream() const { return stream_; }
   uint32_t waiting_bytes() const { return inbox_.size(); }  // received, and not passed on yet
   const WishRef& wish() const { return wish_; }
+  Pins pins() const { return traces_ != nullptr ? traces_->pins : Pins{0}; }
   Time connected_at() const { return connected_at_; }
   Time request_since() const { return request_since_; }
   bool console() const { return state_ == State::kConsole; }
@@ -113,7 +116,6 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   bool ActOnRequest(const RequestStep& step);
   void AskForReplies();
   void CancelIfDue();
-  bool SettingParameters() const;
   void SendError(const PgError& error);
   void CloseIfDone();
   void BeginWait();
@@ -127,7 +129,8 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   void OnParameter(Bytes body);
   void ReturnIfFree();
   bool may_return() const;
-  bool pinned() const;
+  bool keeps_server() const;
+  void ChangeParameters();
   void UpdateReceiving();
   void SendText(std::string_view text);
 
@@ -151,6 +154,42 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   std::string NameOnServer(std::string_view server_name);
   void Refuse(PgError error);
 
+  // client_traces.cc
+  struct Traces {
+    Pins pins = 0;
+    Doubt doubt;                          // of requests since the last question
+    std::optional<Doubt> asked;           // the question is out
+    std::optional<SessionEffects> alone;  // of a text under way: perhaps no need to ask
+    WishRef earlier;                      // the wish before the doubt
+    uint8_t questions_failed = 0;
+    bool free() const { return pins == 0 && doubt.empty() && !asked && !alone; }
+  };
+  const TextRules* watch() const { return watched_ ? &text_rules_ : nullptr; }
+  bool MayPassUnseen(Bytes query) const;
+  void OnWishChanged();
+  bool ActOnText();
+  bool ActOnQueryText(std::string_view text);
+  bool DeallocatesOurs(const SessionEffects& effects) const;
+  Pins DoubtOfPrepared() const;
+  bool AnswerDeallocate(const SessionEffects& effects);
+  bool MayLeave(std::string_view text);
+  void LookAtStatement(std::string_view text);
+  bool RefusesTraces(std::string_view text);
+  void AddTouch(const Touch& touch);
+  void OnSequenceRead();
+  void AddPins(Pins pins);
+  Traces& traces();
+  void SettleTraces(const Replies::Counts& counts);
+  void OnPlainText(const SessionEffects& effects);
+  void Ask();
+  void OnAnswer(Bytes row);
+  void OnQuestionFailed();
+  LoginParameters LoginValues() const;
+  void TakeParameters(SessionParameters parameters);
+  void UpdateAuthorizationPin();
+  bool OwnWorkRuns() const;
+  bool AnythingOfClientOwed() const;
+
   // client.cc
   void Close(std::string_view reason, Farewell farewell);
   void CloseWith(const PgError& error, std::string_view reason);
@@ -168,13 +207,17 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   bool draining_ = false;    // end after this transaction
   bool peer_done_ = false;   // the client will send no more
   bool cancel_due_ = false;  // a cancel came while our own SETs ran: sent on when they are done
+  bool watched_ = false;     // its texts are read for what they leave
+  TextRules text_rules_;
   uint16_t listener_index_ = 0;
   uint32_t need_ = 0;  // of the message at the front of the inbox, to judge it
   const uint64_t id_;
   Server* server_ = nullptr;
   Account* account_ = nullptr;
   WishRef wish_;
+  WishRef startup_;                               // the wish at login, to which RESET goes back
   std::unique_ptr<ClientStatements> statements_;  // of a client that prepares any
+  std::unique_ptr<Traces> traces_;                // of a client that may have left any
   std::unique_ptr<ParameterSet> before_changes_;  // the server's, while our SETs are under way
   uint64_t satisfied_hash_ = 0;  // server parameters that fulfil the wish, as found last time
   uint32_t cancel_secret_ = 0;

@@ -39,6 +39,7 @@ Clients::Clients(const ClientsContext& context)
                       .expected_replies_max = context.config.limits.expected_replies_max,
                       .statement_bytes_max = context.config.limits.client_statement_bytes_max},
       statements_(context.id_secret),
+      effects_(EffectsCache::Limits{}, {context.id_secret, ~context.id_secret}),
       // Beyond clients_max: connections that are logging in, cancelling, or being told that it is
       // full.
       clients_(static_cast<uint32_t>(std::min<uint64_t>(

@@ -31,6 +31,7 @@
 #include "session/requests.h"
 #include "session/statements.h"
 #include "session/wishes.h"
+#include "sql/effects_cache.h"
 
 namespace trireme {
 
@@ -137,6 +138,7 @@ class Clients {
   ConsoleHost& console() { return context_.console; }
   Wishes& wishes() { return wishes_; }
   Statements& statements() { return statements_; }
+  EffectsCache& effects() { return effects_; }
   Time now() const { return context_.streams.ring().now(); }
   const Requests::Limits& request_limits() const { return request_limits_; }
   uint32_t backlog_bytes_max() const { return context_.config.limits.backlog_bytes_max; }
@@ -179,6 +181,7 @@ class Clients {
   const ClientsContext context_;
   const Requests::Limits request_limits_;
   Statements statements_;
+  EffectsCache effects_;
   Wishes wishes_;
   Slab<Client> clients_;
   std::vector<std::unique_ptr<Account>> accounts_;

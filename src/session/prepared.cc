@@ -130,7 +130,8 @@ PgError TooMany(const LimitsConfig& limits) {
 }  // namespace
 
 Statements* Client::kept_statements() const {
-  if (pinned() || account_->pool->settings().pool.prepared_statements_max == 0) return nullptr;
+  if (keeps_server() || account_->pool->settings().pool.prepared_statements_max == 0)
+    return nullptr;
   return &clients_.statements();
 }
 
@@ -168,7 +169,10 @@ void Client::PrepareStatement(Bytes bytes) {
   ++account_->counters.requests.parses;
   const Front front = ReadFront(bytes);
   const std::string_view text = AsText(bytes.subspan(front.size, head.total_size() - front.size));
+  const std::string_view query = text.substr(0, text.find('\0'));
+  if (watched_ && RefusesTraces(query)) return;
   StatementRef statement = clients_.statements().Intern(text);
+  if (watched_ && MayLeave(query)) statement.MarkLeaves();
   const StatementId id = IdOf(statement);
   switch (statements().Add(front.name, std::move(statement),
                            {.count_max = limits.client_statements_max,
@@ -208,6 +212,9 @@ void Client::UseStatement(Bytes bytes) {
   }
   const auto [statement, first_use] = statements().Use(front.name);
   if (statement == nullptr) return Refuse(DoesNotExist(front.name));
+  if (front.head.type == frontend::kBind && watched_ && statement->leaves()) {
+    LookAtStatement(statement->text());
+  }
   const StatementId id = IdOf(*statement);
   const StatementName name(id);
   KeepRepeatable(id, first_use);
@@ -398,7 +405,7 @@ void Client::AskAgain() {
 void Client::Refuse(PgError error) {
   const MessageHead head = ReadHead(inbox_.Front().data());
   if (server_ != nullptr && server_->replies().skipping()) return requests_.Drop(head.total_size());
-  requests_.PassOver(head);
+  const auto ready = requests_.PassOver(head);
   if (server_ == nullptr) return SendError(error);
   std::string message;
   MessageWriter writer(message);
@@ -408,6 +415,10 @@ void Client::Refuse(PgError error) {
   writer.End();
   statements().Refuse(std::move(error));
   server_->replies().Expect(Request::kExecute, Disposition::kSkip, kClientNote);
+  if (ready == Requests::ReadyIsOwed::kNow) {  // a Query: it has no Sync of its own
+    writer.Sync();
+    server_->replies().Expect(Request::kSync, Disposition::kForward);
+  }
   server_->stream().SendCopy(AsBytes(message));
 }
 

@@ -228,11 +228,41 @@ TEST_F(PreparedTest, InAFailedTransactionTheServerJudges) {
 TEST_F(PreparedTest, DiscardAndDeallocateAllForgetAll) {
   Start();
   Peer client = LogInFirst();
-  for (const std::string tag : {"DISCARD ALL", "DEALLOCATE ALL"}) {
+  for (const std::string text : {"DISCARD ALL", "DISCARD ALL; SELECT 1"}) {
     Prepare(client, "s1");
-    Turn(client, Query("discard"), Query("discard"), Done(tag), Done(tag));
+    Turn(client, Query(text), Query(text), Done("DISCARD ALL"), Done("DISCARD ALL"));
   }
   Prepare(client, "s1");
+}
+
+// Other clients use it.
+TEST_F(PreparedTest, DeallocatedBySqlAStatementStaysOnTheServer) {
+  Start();
+  Peer client = LogInFirst();
+  Prepare(client, "s1");
+  client.Send(Query("DEALLOCATE prepare \"s1\";"));
+  client.Expects(Done("DEALLOCATE"));
+  client.Send(Parse("s1"));
+  client.Expects(kParsed);
+  client.Send(kSync);
+  client.Expects(Ready());
+  client.Send(Query("deallocate all"));
+  client.Expects(Done("DEALLOCATE ALL"));
+  client.Send(Parse("s1"));
+  client.Expects(kParsed);
+  client.Send(kSync);
+  client.Expects(Ready());
+  backend_->ExpectsSilence();
+  EXPECT_TRUE(UntilIdle());
+}
+
+TEST_F(PreparedTest, DeallocatingWhatIsNotTheClientsIsTheServersToJudge) {
+  Start();
+  Peer client = LogInFirst();
+  Turn(client, Query("DEALLOCATE none"), Query("DEALLOCATE none"),
+       Error("26000", "prepared statement \"none\" does not exist") + Ready(),
+       Error("26000", "prepared statement \"none\" does not exist") + Ready());
+  EXPECT_TRUE(UntilIdle());
 }
 
 TEST_F(PreparedTest, AnErrorCallsTheStatementAsTheClientDoes) {

@@ -60,7 +60,7 @@ PgError StaleUnnamedError() {
 
 }  // namespace
 
-bool Client::pinned() const { return account_->mode == PoolMode::kSession; }
+bool Client::keeps_server() const { return account_->mode == PoolMode::kSession; }
 
 // --- requests ---
 
@@ -89,8 +89,9 @@ void Client::PumpRequests() {
     if (server_ != nullptr && server_->stream().clogged()) break;  // until OnServerDrained
     Replies* replies = server_ != nullptr ? &server_->replies() : nullptr;
     const bool resting = replies != nullptr && replies->owed().empty() && !replies->needs_sync();
-    const Requests::Context context{replies, pinned(), clients_.request_limits(),
-                                    account_->counters.requests, kept_statements()};
+    const Requests::Context context{
+        replies,           keeps_server(), clients_.request_limits(), account_->counters.requests,
+        kept_statements(), watch()};
     need_ = 0;
     const RequestStep step = requests_.Next(inbox_.Front(), context);
     if (resting && !replies->owed().empty()) OnQuery();
@@ -154,6 +155,8 @@ bool Client::ActOnRequest(const RequestStep& step) {
       ActOnStatement();
       if (server_ != nullptr) AnswerFakes();
       return true;
+    case Event::kText:
+      return ActOnText();
     case Event::kNamedParse:
       Refuse(NamedParseError());
       return true;
@@ -210,6 +213,11 @@ void Client::Link(Server& server) {
   account_->counters.wait_ns += (clients_.now() - request_since_).count();
   request_since_ = transaction_since_ = clients_.now();
   server.replies().TakeCounts();  // of somebody who left before they were told
+  ChangeParameters();
+}
+
+void Client::ChangeParameters() {
+  Server& server = *server_;
   if (satisfied_hash_ != 0 && server.parameters().hash() == satisfied_hash_) return;
   const std::string sql =
       ParameterChanges({.wish = *wish_, .has = server.parameters(), .baseline = server.baseline()});
@@ -245,6 +253,7 @@ void Client::PumpReplies() {
     const ReplyStep step = server_->replies().Next(inbox.Front());
     // `message` points into the inbox: read it before its bytes move on.
     if (step.event == ReplyStep::Event::kParameter) OnParameter(step.message);
+    if (step.event == ReplyStep::Event::kRow) OnAnswer(step.message);
     if (step.event == ReplyStep::Event::kInjectedError) {
       const PgError error = ParseErrorBody(step.message);
       inbox.DropFront(step.size);
@@ -299,7 +308,7 @@ void Client::RepliesPassed() {
 
 // The SETs are done: what runs now, if anything does, is what the client wants cancelled.
 void Client::CancelIfDue() {
-  if (SettingParameters()) return;
+  if (OwnWorkRuns()) return;
   cancel_due_ = false;
   if (!server_->replies().owed().empty()) server_->Cancel(nullptr);
 }
@@ -309,6 +318,10 @@ bool Client::ActOnInjectedError(Request failed, PgError error) {
   if (failed == Request::kExecute && error.severity == severity::kError) {
     const PgError* refusal = statements_ != nullptr ? statements_->refusal() : nullptr;
     SendError(refusal != nullptr ? *refusal : error);
+    return true;
+  }
+  if (traces_ != nullptr && traces_->asked && error.severity == severity::kError) {
+    OnQuestionFailed();
     return true;
   }
   // The changes were one transaction, now undone.
@@ -325,10 +338,10 @@ bool Client::ActOnReplies(ReplyStep::Event event) {
   switch (event) {
     case Event::kNone:
     case Event::kParameter:
+    case Event::kRow:
     case Event::kNeedMore:
     case Event::kInjectedError:
     case Event::kStatementError:
-    case Event::kRow:
       return true;
     case Event::kFake:
       AnswerFakes();
@@ -363,13 +376,15 @@ void Client::OnReady() {
   const Replies::Counts counts = server_->replies().TakeCounts();
   counters.queries += counts.queries;
   counters.transactions += counts.transactions;
-  counters.query_ns += (now - request_since_).count();
-  if (server_->replies().status() == TransactionStatus::kIdle) {
+  if (counts.queries > 0) counters.query_ns += (now - request_since_).count();
+  if (counts.queries > 0 && server_->replies().status() == TransactionStatus::kIdle) {
     counters.transaction_ns += (now - transaction_since_).count();
   }
   request_since_ = idle_since_ = now;
   before_changes_.reset();
   if (statements_ != nullptr) statements_->OnReady();
+  if (traces_ != nullptr) [[unlikely]]
+    SettleTraces(counts);
 }
 
 // What the server reports is what the client has now: the client asked for it, by SQL or at login.
@@ -384,13 +399,13 @@ void Client::OnParameter(Bytes body) {
   ParameterSet wish = *wish_;
   if (wish.Set(parameter->name, parameter->value)) {
     wish_ = clients_.wishes().Intern(std::move(wish));
-    satisfied_hash_ = 0;
+    OnWishChanged();
   }
 }
 
 bool Client::may_return() const {
-  return !pinned() && server_->replies().clean() && !requests_.mid_forward() &&
-         server_->inbox().empty();
+  return !keeps_server() && traces_ == nullptr && server_->replies().clean() &&
+         !requests_.mid_forward() && server_->inbox().empty();
 }
 
 void Client::ReturnIfFree() {

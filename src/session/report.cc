@@ -77,14 +77,15 @@ void AddClients(Clients& clients, ShardSnapshot& snapshot) {
     if (row.state == ClientRow::State::kWaiting) row.waiting_since = client.request_since();
     row.application_name = ApplicationName(*client.wish());
     if (client.server() != nullptr) row.server_id = client.server()->id();
+    row.pinned = DescribePins(client.pins());
     snapshot.clients.push_back(std::move(row));
   });
 }
 
 void AddServers(Clients& clients, ShardSnapshot& snapshot) {
-  absl::flat_hash_map<uint64_t, uint64_t> lent_to;
+  absl::flat_hash_map<uint64_t, const Client*> lent_to;
   clients.ForEach([&](Client& client) {
-    if (client.server() != nullptr) lent_to[client.server()->id()] = client.id();
+    if (client.server() != nullptr) lent_to[client.server()->id()] = &client;
   });
   clients.pools().ForEachServer([&](Server& server) {
     const PoolSettings& settings = server.pool().settings();
@@ -100,7 +101,8 @@ void AddServers(Clients& clients, ShardSnapshot& snapshot) {
     row.request_at = server.state_since();
     row.close_needed = server.state() == PooledServer::State::kClosing;
     if (const auto found = lent_to.find(server.id()); found != lent_to.end()) {
-      row.client_id = found->second;
+      row.client_id = found->second->id();
+      row.pinned = DescribePins(found->second->pins());
     }
     row.remote_pid = static_cast<int32_t>(server.process_id());
     row.application_name = ApplicationName(server.parameters());
@@ -113,8 +115,12 @@ void AddServers(Clients& clients, ShardSnapshot& snapshot) {
 
 void AddPools(Clients& clients, ShardSnapshot& snapshot) {
   absl::flat_hash_map<const PoolShard*, std::pair<uint32_t, uint32_t>> active_and_waiting;
+  absl::flat_hash_map<const PoolShard*, uint32_t> pinned;
+  absl::flat_hash_map<const PoolShard*, uint64_t> pins;
+  for (const auto& account : clients.accounts()) pins[account->pool] += account->counters.pins;
   clients.ForEach([&](Client& client) {
     if (client.account() == nullptr) return;
+    pinned[client.account()->pool] += client.pins() != 0 ? 1 : 0;
     auto& [active, waiting] = active_and_waiting[client.account()->pool];
     if (client.state() == Client::State::kWaiting) {
       ++waiting;
@@ -145,6 +151,8 @@ void AddPools(Clients& clients, ShardSnapshot& snapshot) {
     if (counts.waiting > 0) row.oldest_waiting_since = clients.now() - counts.oldest_wait;
     row.steals = pool->counters().steals_granted;
     row.grants = pool->counters().grants_sent;
+    row.servers_pinned = pinned[pool.get()];
+    row.pins = pins[pool.get()];
     snapshot.pools.push_back(std::move(row));
   }
 }

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "sql/first_word.h"
+#include "sql/session_functions.h"
 #include "wire/messages.h"
 
 namespace trireme {
@@ -28,12 +30,18 @@ uint32_t BytesToJudge(const MessageHead& head, Bytes seen, const Requests::Conte
   if (context.pinned) return kHeadBytes;
   const uint32_t whole = head.total_size();
   const Bytes body = seen.subspan(std::min<size_t>(kHeadBytes, seen.size()));
+  const uint32_t text_most = context.watch != nullptr ? kTextBytesMax : 0;
   switch (head.type) {
+    case frontend::kQuery:
+      return std::min(whole, kHeadBytes + text_most);
+    case frontend::kFunctionCall:
+      return context.watch != nullptr ? std::min(whole, kHeadBytes + 4) : kHeadBytes;
     case frontend::kParse: {
       if (whole <= kHeadBytes + 1 || body.empty()) return std::min(whole, kHeadBytes + 1);
       const uint32_t most =
           body[0] == std::byte{0} ? kUnnamedBytesMax : context.limits.statement_bytes_max;
-      return context.statements != nullptr && whole <= most ? whole : kHeadBytes + 1;
+      if (context.statements != nullptr && whole <= most) return whole;
+      return std::min(whole, kHeadBytes + std::max(1u, text_most));
     }
     case frontend::kDescribe:
     case frontend::kClose:
@@ -115,9 +123,9 @@ RequestStep Requests::Next(Bytes bytes, const Context& context) {
     if (verdict.expect) context.replies->Expect(verdict.request, Disposition::kForward);
     if (head.type == frontend::kBind) context.counts.binds += verdict.forward ? 1 : 0;
     if (head.type == frontend::kSync) passing_over_ = unnamed_fresh_ = false;
-    if (head.type == frontend::kParse && verdict.forward) OnParseForwarded(body, context);
+    if (head.type == frontend::kParse && verdict.forward) OnParseForwarded(head, body, context);
     if (head.type == frontend::kQuery) ForgetUnnamed();
-    asked_for_unnamed_ = false;
+    asked_for_unnamed_ = text_seen_ = text_leaves_ = false;
     step.forward = verdict.forward;
     started = true;
     at += judge;
@@ -149,9 +157,14 @@ Requests::Verdict Requests::Judge(MessageHead head, Bytes body, const Context& c
   switch (head.type) {
     case frontend::kQuery:
       if (!lent) return {.event = Event::kNeedsServer};
+      if (MustLook(head, body, context)) return {.event = Event::kText};
       return {.expect = true, .request = Request::kQuery};
     case frontend::kFunctionCall:
       if (!lent) return {.event = Event::kNeedsServer};
+      if (context.watch != nullptr && !text_seen_ && body.size() >= 4 &&
+          FindSessionFunction(LoadBig32(body.data())) != SessionFunction::kNone) {
+        return {.event = Event::kText};
+      }
       return {.expect = true, .request = Request::kFunctionCall};
     case frontend::kCopyData:  // without a server: the rest of a COPY that has failed
       return {.forward = lent};
@@ -159,15 +172,23 @@ Requests::Verdict Requests::Judge(MessageHead head, Bytes body, const Context& c
     case frontend::kCopyFail:
       return {.forward = lent, .expect = lent, .request = Request::kCopyEnd};
     default:
-      if (IsExtended(head.type)) return JudgeExtended(head.type, body, context);
+      if (IsExtended(head.type)) return JudgeExtended(head, body, context);
       broken_type_ = head.type;
       return {.event = Event::kBroken};
   }
 }
 
-Requests::Verdict Requests::JudgeExtended(char type, Bytes body, const Context& context) {
+// Bytes that are no text end at their first zero.
+bool Requests::MustLook(MessageHead head, Bytes text, const Context& context) const {
+  if (context.watch == nullptr || text_seen_) return false;
+  if (head.body_size() > kTextBytesMax) return true;
+  const std::string_view all = AsText(text);
+  return JudgeText(all.substr(0, all.find('\0')), *context.watch) == TextVerdict::kAnalyze;
+}
+
+Requests::Verdict Requests::JudgeExtended(MessageHead head, Bytes body, const Context& context) {
   const bool lent = context.replies != nullptr;
-  switch (type) {
+  switch (head.type) {
     case frontend::kSync:
       if (!lent) return {.event = Event::kSyncAlone, .forward = false};
       return {.expect = true, .request = Request::kSync};
@@ -177,16 +198,17 @@ Requests::Verdict Requests::JudgeExtended(char type, Bytes body, const Context& 
     case frontend::kBind:
     case frontend::kDescribe:
     case frontend::kClose:
-      return JudgeStatement(type, body, context);
+      return JudgeStatement(head, body, context);
     default:
-      TRIREME_ASSERT(type == frontend::kExecute);
+      TRIREME_ASSERT(head.type == frontend::kExecute);
       if (!lent) return {.event = Event::kNeedsServer};
       return {.expect = true, .request = Request::kExecute};
   }
 }
 
 // What speaks of a prepared statement, or of a portal.
-Requests::Verdict Requests::JudgeStatement(char type, Bytes body, const Context& context) {
+Requests::Verdict Requests::JudgeStatement(MessageHead head, Bytes body, const Context& context) {
+  const char type = head.type;
   static constexpr auto kRequestOf = [](char t) {
     return t == frontend::kParse      ? Request::kParse
            : t == frontend::kBind     ? Request::kBind
@@ -209,10 +231,16 @@ Requests::Verdict Requests::JudgeStatement(char type, Bytes body, const Context&
     return {.event = Event::kStatement};
   }
   if (type == frontend::kClose && lent) ForgetUnnamed();
+  if (type == frontend::kParse && lent && MustLook(head, body.subspan(1), context)) {
+    return {.event = Event::kText};
+  }
   if (type == frontend::kParse || type == frontend::kClose) return plain;
   if (unnamed_ready_) {
+    const bool look = type == frontend::kBind && unnamed_leaves_ && context.watch != nullptr;
     // Once it is behind a Sync it may have been passed over, and the server has somebody else's.
-    if (unnamed_fresh_ || context.replies->owed().empty()) return plain;
+    if (unnamed_fresh_ || context.replies->owed().empty()) {
+      return look && !text_seen_ ? Verdict{.event = Event::kText} : plain;
+    }
     return {.event = std::exchange(asked_for_unnamed_, true) ? Event::kAwaitReplies
                                                              : Event::kAskForReplies};
   }
@@ -221,15 +249,19 @@ Requests::Verdict Requests::JudgeStatement(char type, Bytes body, const Context&
 }
 
 // The unnamed statement; of most clients it is the same again and again.
-void Requests::OnParseForwarded(Bytes body, const Context& context) {
+void Requests::OnParseForwarded(MessageHead head, Bytes body, const Context& context) {
   ++context.counts.parses;
   ++context.counts.server_parses;
   if (context.replies->skipping()) return;  // the server passes it over
   unnamed_ready_ = unnamed_fresh_ = true;
+  unnamed_leaves_ = text_leaves_;
   if (context.pinned || context.statements == nullptr) return;
+  if (body.size() < head.body_size() || head.total_size() > kUnnamedBytesMax) {
+    unnamed_ = StatementRef();
+    return;
+  }
   const std::string_view text = AsText(body).substr(1);  // behind the empty name
-  if (unnamed_.Is(text)) return;
-  unnamed_ = text.empty() ? StatementRef() : context.statements->Intern(text);
+  if (!unnamed_.Is(text)) unnamed_ = context.statements->Intern(text);
 }
 
 Requests::ReadyIsOwed Requests::PassOver(MessageHead front) {

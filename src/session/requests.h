@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "session/statements.h"
+#include "sql/lexer.h"
 #include "wire/framer.h"
 #include "wire/messages.h"
 #include "wire/replies.h"
@@ -37,6 +38,8 @@ struct RequestStep {
     kSyncAlone,      // a Sync was consumed that no server needs to see: answer ReadyForQuery
     kStatement,   // the message at the front speaks of a prepared statement: the relay rewrites it
                   // (prepared.cc), and says with Pass() or Drop() what remains of it
+    kText,        // the text of the message at the front may leave something in the session: the
+                  // relay looks (client_traces.cc), then says OnTextSeen() or Drop()
     kNamedParse,  // refused: a named prepared statement, and the pool keeps none
     kStaleUnnamed,  // refused: the unnamed statement was made on a server that has been given back
     kBroken,        // not the protocol, see broken_type()
@@ -53,6 +56,9 @@ struct RequestCounts {
   uint64_t server_parses = 0;  // to servers, our own included
   uint64_t binds = 0;
 };
+
+// Longer texts are not read for what they leave: they may leave anything.
+inline constexpr uint32_t kTextBytesMax = 256 * 1024;
 
 class Requests {
  public:
@@ -71,6 +77,7 @@ class Requests {
     const Limits& limits;
     RequestCounts& counts;
     Statements* statements = nullptr;
+    const TextRules* watch = nullptr;  // how to read texts for what they leave; nullptr: don't
   };
   RequestStep Next(Bytes bytes, const Context& context);
 
@@ -111,8 +118,16 @@ class Requests {
   // The unnamed statement: what the client made last, empty when it has none or it was too long.
   const StatementRef& unnamed() const { return unnamed_; }
   void OnUnnamedSent() { unnamed_ready_ = unnamed_fresh_ = true; }
+  // kText: it was looked at; go on with the message.
+  enum class Leaves : uint8_t { kNothing, kSomething };
+  void OnTextSeen(Leaves leaves) {
+    text_seen_ = true;
+    text_leaves_ = leaves == Leaves::kSomething;
+  }
+  // What the unnamed statement does when it is executed leaves something, perhaps.
+  bool unnamed_leaves() const { return unnamed_leaves_; }
   void ForgetUnnamed() {
-    unnamed_ready_ = false;
+    unnamed_ready_ = unnamed_leaves_ = false;
     unnamed_ = StatementRef();
   }
 
@@ -133,9 +148,10 @@ class Requests {
   };
   bool HoldBack(uint32_t owed, uint32_t owed_max) const;
   Verdict Judge(MessageHead head, Bytes body, const Context& context);
-  Verdict JudgeExtended(char type, Bytes body, const Context& context);
-  Verdict JudgeStatement(char type, Bytes body, const Context& context);
-  void OnParseForwarded(Bytes body, const Context& context);
+  Verdict JudgeExtended(MessageHead head, Bytes body, const Context& context);
+  Verdict JudgeStatement(MessageHead head, Bytes body, const Context& context);
+  void OnParseForwarded(MessageHead head, Bytes body, const Context& context);
+  bool MustLook(MessageHead head, Bytes text, const Context& context) const;
 
   uint32_t body_left_ = 0;
   bool body_forward_ = false;
@@ -144,6 +160,9 @@ class Requests {
   bool unnamed_ready_ = false;      // an unnamed Parse went to the server that is lent now
   bool unnamed_fresh_ = false;      // … after the last Sync: what follows it fails with it
   bool asked_for_unnamed_ = false;  // what became of it
+  bool unnamed_leaves_ = false;
+  bool text_seen_ = false;  // of the message at the front
+  bool text_leaves_ = false;
   char broken_type_ = 0;
   StatementRef unnamed_;
 };

@@ -71,7 +71,8 @@ class Walk {
                                               .pinned = pinned,
                                               .limits = limits,
                                               .counts = counts,
-                                              .statements = kept});
+                                              .statements = kept,
+                                              .watch = watch});
       (step.forward ? forwarded : dropped) += inbox.substr(0, step.size);
       inbox.erase(0, step.size);
       contiguous = inbox.size();
@@ -97,6 +98,10 @@ class Walk {
           }
           continue;
         }
+        case Event::kText:
+          events += 'L';
+          requests.OnTextSeen(Requests::Leaves::kSomething);
+          continue;
         case Event::kNamedParse:
         case Event::kStaleUnnamed:
           events += step.event == Event::kNamedParse ? 'P' : 'U';
@@ -138,6 +143,7 @@ class Walk {
   Requests::Limits limits{
       .message_bytes_max = 1000, .expected_replies_max = 1000, .statement_bytes_max = 100};
   Statements statements{1};
+  const TextRules* watch = nullptr;
   Statements* kept = nullptr;
   Requests requests;
   Replies replies;
@@ -448,6 +454,44 @@ TEST(Requests, ALargeBodyStreamsThroughWithoutBeingGathered) {
   EXPECT_TRUE(walk.Feed(query.substr(50000)));
   EXPECT_EQ(walk.forwarded, query);
   EXPECT_EQ(walk.Owed(), "Q");
+}
+
+TEST(Requests, OnlyTextsThatMayLeaveSomethingAreLookedAt) {
+  const TextRules rules;
+  const struct {
+    std::string bytes;
+    const char* events;
+  } cases[] = {
+      {kQuery, ""},
+      {Message('Q', Raw("BEGIN\0")), ""},
+      {Message('Q', Raw("SET work_mem = '1MB'\0")), "L"},
+      {Message('Q', Raw("SELECT set_config('a', 'b', false)\0")), "L"},
+      {kParseUnnamed, ""},
+      {Message('P', Raw("\0LISTEN x\0\0\0")), "L"},
+      {Message('P', Raw("\0LISTEN x\0\0\0")) + kBindUnnamed + kExecute, "LL"},
+      {kFunctionCall, ""},
+      {Message('F', Raw("\0\0\x0b\x40\0\0\0\0\0\0")), "L"},  // pg_advisory_lock
+  };
+  for (const auto& each : cases) {
+    for (const size_t piece : {size_t{1}, size_t{7}, size_t{1000}}) {
+      Walk walk(Server::kLent);
+      walk.watch = &rules;
+      EXPECT_TRUE(walk.Feed(each.bytes, piece));
+      EXPECT_EQ(walk.events, each.events) << each.bytes;
+      EXPECT_EQ(walk.forwarded, each.bytes);
+    }
+  }
+}
+
+TEST(Requests, ATextTooLongToBeReadMayLeaveAnything) {
+  const TextRules rules;
+  Walk walk(Server::kLent);
+  walk.watch = &rules;
+  walk.limits.message_bytes_max = 1 << 20;
+  const std::string query = Message('Q', "SELECT '" + std::string(kTextBytesMax, 'x') + "'");
+  EXPECT_TRUE(walk.Feed(query, 1000));
+  EXPECT_EQ(walk.events, "L");
+  EXPECT_EQ(walk.forwarded, query);
 }
 
 TEST(Requests, APortalNameWithoutEndIsNotGatheredForEver) {

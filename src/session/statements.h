@@ -43,6 +43,7 @@ class Statements;
 struct Statement {
   std::string text;
   uint32_t references = 0;
+  bool leaves = false;            // something in the session, perhaps, each time it is executed
   std::optional<StatementId> id;  // of the text alone; made when first needed
   Statements* home = nullptr;
 };
@@ -65,6 +66,8 @@ class StatementRef {
 
   explicit operator bool() const { return statement_ != nullptr; }
   std::string_view text() const { return statement_->text; }
+  bool leaves() const { return statement_->leaves; }
+  void MarkLeaves() { statement_->leaves = true; }
   bool Is(std::string_view text) const { return statement_ != nullptr && statement_->text == text; }
 
  private:

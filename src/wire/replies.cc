@@ -354,6 +354,7 @@ ReplyStep::Event Replies::OnError() {
   const bool ours = ErrorIsOurs();
   const bool names_statement = MayNameStatement();
   error_forwarded_ = !ours;
+  counts_.errors += ours ? 0 : 1;
   if (in_copy_) {
     in_copy_ = false;
     if (failed.request == Request::kExecute) {

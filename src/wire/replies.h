@@ -118,6 +118,7 @@ class Replies {
   struct Counts {
     uint32_t queries = 0;       // ReadyForQuery of forwarded requests
     uint32_t transactions = 0;  // … that left the server idle
+    uint32_t errors = 0;        // told the client
   };
   Counts TakeCounts() { return std::exchange(counts_, Counts{}); }
   void SetStatus(TransactionStatus status) { status_ = status; }

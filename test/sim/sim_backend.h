@@ -112,6 +112,7 @@ class SimBackend final : public PeerHandler {
   void BeginCopyIn();
   void SendRows();
   void SendRow(const SimStatement& statement, uint32_t row);
+  void SendAnswer(std::string_view items);
   void FinishStatement();
   void CompleteStatement(std::string text);
   bool CancelTaken();

@@ -157,7 +157,7 @@ void SimBackend::OnCopyDone() {
 void SimBackend::SendRows() {
   if (CancelTaken()) return Step();
   const SimStatement s = *statement();
-  const uint32_t rows = s.kind == Kind::kShow ? 1 : s.rows;
+  const uint32_t rows = s.kind == Kind::kSelect || s.kind == Kind::kCopyTo ? s.rows : 1;
   const bool limited = extended_ && row_limit_ > 0 && s.ReturnsRows();
   while (next_row_ < rows && (!limited || rows_sent_ < row_limit_)) {
     if (out_.size() >= kOutBytes) Flush();
@@ -191,6 +191,7 @@ void SimBackend::SendRow(const SimStatement& s, uint32_t row) {
     writer.End();
     return;
   }
+  if (s.kind == Kind::kQuestion) return SendAnswer(s.value);
   std::string payload;
   if (s.kind == Kind::kShow) {
     const std::string* value = session_->parameters().Find(s.name);
@@ -207,6 +208,18 @@ void SimBackend::SendRow(const SimStatement& s, uint32_t row) {
   writer.DataRow(values);
 }
 
+// The items of a question are a line each.
+void SimBackend::SendAnswer(std::string_view items) {
+  std::vector<std::optional<std::string>> answers;
+  for (size_t at = 0; at <= items.size();) {
+    const size_t end = std::min(items.find(",\n", at), items.size());
+    answers.push_back(session_->AnswerTo(items.substr(at, end - at)));
+    at = end + 2;
+  }
+  std::vector<std::optional<std::string_view>> values(answers.begin(), answers.end());
+  MessageWriter(out_).DataRow(values);
+}
+
 void SimBackend::FinishStatement() {
   const SimStatement s = *statement();
   if (!s.error.empty()) return Error(s.error, "the statement asks for this error, tag " + s.tag);
@@ -217,7 +230,7 @@ void SimBackend::FinishStatement() {
     writer.Begin(backend::kCopyDone);
     writer.End();
   }
-  if (s.kind == Kind::kSelect || s.kind == Kind::kCopyTo)
+  if (s.kind == Kind::kSelect || s.kind == Kind::kCopyTo || s.kind == Kind::kQuestion)
     command += " " + std::to_string(rows_sent_);
   CompleteStatement(CompletionText(command, s.tag));
 }

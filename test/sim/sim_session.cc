@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "wire/command.h"
 #include "wire/parameters.h"
 #include "wire/statement_name.h"
 
@@ -64,7 +65,7 @@ bool SimSession::SetAtStartup(std::string_view name, std::string_view value) {
 }
 
 void SimSession::Open() {
-  if (!undo_) undo_ = Undo{kept_, temp_, channels_};
+  if (!undo_) undo_ = Undo{kept_, temp_, channels_, set_here_};
 }
 
 void SimSession::Commit() {
@@ -81,6 +82,7 @@ void SimSession::Rollback() {
     kept_ = undo_->parameters;
     temp_ = undo_->temp;
     channels_ = undo_->channels;
+    set_here_ = undo_->set_here;
   }
   Commit();
 }
@@ -110,6 +112,7 @@ SimSession::Effect SimSession::Set(const SimStatement& statement) {
   parameters_.Set(statement.name, *value);
   if (!statement.local) {
     kept_.Set(statement.name, *value);
+    set_here_.insert(AsciiLower(statement.name));
   } else if (status_ == TransactionStatus::kIdle) {
     effect.warning = Warning("25P01", "SET LOCAL can only be used in transaction blocks");
   }
@@ -118,6 +121,7 @@ SimSession::Effect SimSession::Set(const SimStatement& statement) {
 
 SimSession::Effect SimSession::Reset(std::string_view name) {
   const std::string* value = baseline_.Find(name);
+  set_here_.erase(AsciiLower(name));
   for (ParameterSet* set : {&parameters_, &kept_}) {
     if (value != nullptr) {
       set->Set(name, *value);
@@ -139,6 +143,7 @@ SimSession::Effect SimSession::Run(const SimStatement& statement) {
   Effect effect{.command = statement.Command()};
   switch (statement.kind) {
     case Kind::kSelect:
+    case Kind::kQuestion:
     case Kind::kShow:
     case Kind::kCopyFrom:
     case Kind::kCopyTo:
@@ -170,6 +175,7 @@ SimSession::Effect SimSession::Run(const SimStatement& statement) {
       return Reset(statement.name);
     case Kind::kResetAll:
       parameters_ = kept_ = baseline_;
+      set_here_.clear();
       return effect;
     case Kind::kDiscardAll:
       if (status_ != TransactionStatus::kIdle) {
@@ -177,6 +183,7 @@ SimSession::Effect SimSession::Run(const SimStatement& statement) {
                                  .message = "DISCARD ALL cannot run inside a transaction block"}};
       }
       parameters_ = kept_ = baseline_;
+      set_here_.clear();
       temp_.clear();
       channels_.clear();
       prepared_.clear();
@@ -224,6 +231,25 @@ std::string SimSession::Digest(Statements statements) const {
           " listen=" + Joined(channels_) + " block=";
   text += static_cast<char>(status_);
   return text;
+}
+
+std::optional<std::string> SimSession::AnswerTo(std::string_view item) const {
+  const auto asks_for = [item](std::string_view what) {
+    return item.find(what) != std::string_view::npos;
+  };
+  if (asks_for("pg_my_temp_schema")) return temp_.empty() ? "f" : "t";
+  if (asks_for("pg_listening_channels")) return channels_.empty() ? "f" : "t";
+  if (asks_for("EXISTS")) return "f";  // locks, held cursors, PREPARE: there are none here
+  if (asks_for("pg_settings")) {
+    std::string all;
+    for (const std::string& name : set_here_) {
+      all += name + "\x01" + *parameters_.Find(name) + "\x02";
+    }
+    return all + "role\x01none";
+  }
+  const size_t begin = item.find('\'') + 1;
+  const std::string* value = parameters_.Find(item.substr(begin, item.find('\'', begin) - begin));
+  return value != nullptr ? std::optional(*value) : std::nullopt;
 }
 
 bool SimSession::clean() const {

@@ -68,6 +68,8 @@ class SimSession {
   // kNotHere: the server keeps them under other names.
   enum class Statements : uint8_t { kNamed, kNotHere };
   std::string Digest(Statements statements = Statements::kNamed) const;
+  // One item of a question (SimStatement::Kind::kQuestion); nullopt = NULL.
+  std::optional<std::string> AnswerTo(std::string_view item) const;
   // Nothing of an earlier user is left: what a pooled server must look like.
   bool clean() const;
 
@@ -83,10 +85,12 @@ class SimSession {
     ParameterSet parameters;
     std::set<std::string> temp;
     std::set<std::string> channels;
+    std::set<std::string> set_here;
   };
-  ParameterSet baseline_;    // after login: what RESET returns to
-  ParameterSet parameters_;  // in force
-  ParameterSet kept_;        // without SET LOCAL: in force after COMMIT
+  ParameterSet baseline_;           // after login: what RESET returns to
+  ParameterSet parameters_;         // in force
+  ParameterSet kept_;               // without SET LOCAL: in force after COMMIT
+  std::set<std::string> set_here_;  // parameters whose source is "session"
   std::set<std::string> temp_;
   std::set<std::string> temp_of_transaction_;  // ON COMMIT DROP
   std::set<std::string> channels_;

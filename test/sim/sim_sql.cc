@@ -58,7 +58,7 @@ std::string QuotedName(const std::string& name) {
 // Reads one statement after the other; the first token that does not fit ends it.
 class Parser {
  public:
-  explicit Parser(std::string_view sql) : tokens_(sql) { Advance(); }
+  explicit Parser(std::string_view sql) : sql_(sql), tokens_(sql) { Advance(); }
 
   PgResult<std::vector<SimStatement>> Run() {
     std::vector<SimStatement> statements;
@@ -117,6 +117,7 @@ class Parser {
 
   bool Statement(SimStatement& s) {
     if (TakeWord("SELECT")) {
+      if (Is(token_, "EXISTS") || Is(token_, "pg_catalog")) return Question(s);
       s.kind = Kind::kSelect;
     } else if (TakeWord("BEGIN")) {
       s.kind = Kind::kBegin;
@@ -153,6 +154,14 @@ class Parser {
       return false;
     }
     return Clauses(s);
+  }
+
+  // The rest of the text.
+  bool Question(SimStatement& s) {
+    s.kind = Kind::kQuestion;
+    s.value = sql_.substr(static_cast<size_t>(token_.text.data() - sql_.data()));
+    while (token_.kind != Token::Kind::kEnd) Advance();
+    return true;
   }
 
   bool SetClause(SimStatement& s) {
@@ -231,6 +240,7 @@ class Parser {
     return false;
   }
 
+  std::string_view sql_;
   CommandTokenizer tokens_;
   Token token_;
   std::optional<PgError> error_;
@@ -247,6 +257,7 @@ PgResult<std::vector<SimStatement>> ParseSql(std::string_view sql) { return Pars
 std::string_view SimStatement::Command() const {
   switch (kind) {
     case Kind::kSelect:
+    case Kind::kQuestion:
       return "SELECT";
     case Kind::kBegin:
       return "BEGIN";

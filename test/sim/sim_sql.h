@@ -41,6 +41,7 @@ struct SimStatement {
     kReset,
     kResetAll,
     kShow,
+    kQuestion,  // SELECT pg_catalog.…: of what the session has; `value` = the items
     kDiscardAll,
     kCreateTemp,
     kCopyFrom,
@@ -66,7 +67,9 @@ struct SimStatement {
   std::string Text() const;
   // "SELECT", "BEGIN": the word of CommandComplete.
   std::string_view Command() const;
-  bool ReturnsRows() const { return kind == Kind::kSelect || kind == Kind::kShow; }
+  bool ReturnsRows() const {
+    return kind == Kind::kSelect || kind == Kind::kShow || kind == Kind::kQuestion;
+  }
 };
 
 // The statements of one text; none for an empty one. The error is what PostgreSQL would say

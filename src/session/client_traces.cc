@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// What a client's statements leave in a session (traces.h): looking at texts, asking the server
+// when a transaction is over, and keeping the server while it has something that cannot move.
+//
+//   Query, Parse, Bind ─ harmless by the first look? ─▶ passes, nothing else happens
+//        │ kText
+//        ▼
+//   effects (cached) ─ on_session_state: reject ─▶ refused, at its place
+//        │
+//        ▼
+//   doubt ─ nothing owed, no transaction ─▶ question ─▶ answer: parameters into the wish, pins
+//
+// The question goes out behind the client's ReadyForQuery, so the client does not wait for it; what
+// it sends next follows behind, on the same server.
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/assert.h"
+#include "session/client.h"
+#include "session/clients.h"
+#include "session/parameters.h"
+#include "sql/first_word.h"
+#include "wire/messages.h"
+#include "wire/parameters.h"
+#include "wire/writer.h"
+
+namespace trireme {
+namespace {
+
+constexpr uint8_t kQuestionsMax = 3;
+
+// Up to the zero.
+std::string_view TextAt(Bytes body) {
+  const std::string_view text = AsText(body);
+  return text.substr(0, text.find('\0'));
+}
+
+bool LeavesNothing(const Touch& touch) {
+  return touch.doubt.empty() && touch.certain == 0 && !touch.reads_sequences &&
+         !touch.advances_sequences;
+}
+
+// Of a Parse without a name: behind that name's zero.
+std::string_view TextOfUnnamed(Bytes bytes) { return TextAt(bytes.subspan(kHeadBytes + 1)); }
+
+PgError LeavesTraces(const Effect& effect) {
+  return {.sqlstate = sqlstate::kFeatureNotSupported,
+          .message = absl::StrCat("statement would leave state in the session: ", Describe(effect)),
+          .detail =
+              "The server connection changes between transactions, and the pool's "
+              "on_session_state is \"reject\".",
+          .hint =
+              "Set pool.on_session_state to \"pin\" to keep the server while it has such state, or "
+              "pool.mode to \"session\"."};
+}
+
+}  // namespace
+
+// --- looking -------------------------------------------------------------------------------------
+
+// One whole Query, that surely leaves nothing.
+bool Client::MayPassUnseen(Bytes query) const {
+  if (!watched_) return true;
+  const std::string_view text = TextAt(query.subspan(kHeadBytes));
+  return query.size() <= kTextBytesMax && JudgeText(text, text_rules_) != TextVerdict::kAnalyze;
+}
+
+// The text of the message at the front may leave something. False: it has to wait.
+bool Client::ActOnText() {
+  using Leaves = Requests::Leaves;
+  const Bytes bytes = inbox_.Front();
+  const MessageHead head = ReadHead(bytes.data());
+  if (server_->replies().skipping()) {  // the server passes it over
+    requests_.OnTextSeen(Leaves::kNothing);
+    return true;
+  }
+  const bool whole = head.body_size() <= kTextBytesMax && bytes.size() >= head.total_size();
+  switch (head.type) {
+    case frontend::kFunctionCall:
+      AddTouch(TouchOf(LoadBig32(bytes.data() + kHeadBytes), pins()));
+      requests_.OnTextSeen(Leaves::kNothing);
+      return true;
+    case frontend::kBind:  // of the unnamed statement
+      if (requests_.unnamed()) {
+        LookAtStatement(requests_.unnamed().text());
+      } else {
+        AddTouch(TouchOfAnything());
+      }
+      requests_.OnTextSeen(Leaves::kNothing);
+      return true;
+    case frontend::kParse: {
+      if (whole) {
+        const std::string_view text = TextOfUnnamed(bytes);
+        if (RefusesTraces(text)) return true;
+        const bool leaves = MayLeave(text);
+        requests_.OnTextSeen(leaves ? Leaves::kSomething : Leaves::kNothing);
+      } else {
+        requests_.OnTextSeen(Leaves::kSomething);
+      }
+      return true;
+    }
+    default:
+      TRIREME_ASSERT(head.type == frontend::kQuery);
+      if (whole) return ActOnQueryText(TextAt(bytes.subspan(kHeadBytes)));
+      AddTouch(TouchOfAnything());
+      requests_.OnTextSeen(Leaves::kNothing);
+      return true;
+  }
+}
+
+bool Client::ActOnQueryText(std::string_view text) {
+  if (RefusesTraces(text)) return true;
+  const SessionEffects& effects = clients_.effects().Find(text, text_rules_);
+  if (DeallocatesOurs(effects)) return AnswerDeallocate(effects);
+  const bool alone = !AnythingOfClientOwed() &&
+                     server_->replies().status() == TransactionStatus::kIdle &&
+                     (traces_ == nullptr || (traces_->doubt.empty() && !traces_->alone));
+  const Touch touch = TouchOf(effects, pins());
+  if (alone && ErrorUndoes(effects, pins()) && !touch.reads_sequences) {
+    Doubt doubt = touch.doubt;
+    doubt.DropReported(server_->baseline());
+    if (!doubt.empty() || pins() != 0) {  // it may undo a pin that no question answers
+      traces().alone = effects;
+      server_->MarkTraces();
+    }
+    AddTouch({.doubt = {}, .advances_sequences = touch.advances_sequences});
+  } else {
+    AddTouch(touch);
+  }
+  requests_.OnTextSeen(Requests::Leaves::kNothing);
+  return true;
+}
+
+bool Client::MayLeave(std::string_view text) {
+  if (JudgeText(text, text_rules_) != TextVerdict::kAnalyze) return false;
+  return !LeavesNothing(TouchOf(clients_.effects().Find(text, text_rules_), pin::kAnswerable));
+}
+
+// It is about to be bound.
+void Client::LookAtStatement(std::string_view text) {
+  AddTouch(TouchOf(clients_.effects().Find(TextAt(AsBytes(text)), text_rules_), pins()));
+}
+
+// True: it is refused, and dropped.
+bool Client::RefusesTraces(std::string_view text) {
+  if (account_->pool->settings().pool.on_session_state != OnSessionState::kReject) return false;
+  const Effect* effect = PinningEffect(clients_.effects().Find(text, text_rules_));
+  if (effect == nullptr) return false;
+  Refuse(LeavesTraces(*effect));
+  return true;
+}
+
+// --- statements of the protocol, by SQL ----------------------------------------------------------
+
+// Those that the client prepared by the protocol have other names on the server, and are not the
+// server's to close.
+bool Client::DeallocatesOurs(const SessionEffects& effects) const {
+  if (effects.statement_count != 1 || effects.effects.size() != 1) return false;
+  const Effect& effect = effects.effects.front();
+  if (kept_statements() == nullptr || effect.conditional ||
+      server_->replies().status() == TransactionStatus::kFailed) {
+    return false;
+  }
+  if (effect.kind == EffectKind::kDeallocateAll) {
+    return (pins() & (pin::kPrepared | pin::kUnknown)) == 0 && DoubtOfPrepared() == 0;
+  }
+  return effect.kind == EffectKind::kDeallocate && statements_ != nullptr &&
+         statements_->Find(effect.name) != nullptr;
+}
+
+Pins Client::DoubtOfPrepared() const {
+  if (traces_ == nullptr) return 0;
+  const Pins asked = traces_->asked ? traces_->asked->pins : Pins{0};
+  return (traces_->doubt.pins | asked) & pin::kPrepared;
+}
+
+// False: what came before it has to be answered first.
+bool Client::AnswerDeallocate(const SessionEffects& effects) {
+  Replies& replies = server_->replies();
+  if (!replies.owed().empty() || replies.needs_sync()) return false;
+  const Effect& effect = effects.effects.front();
+  static constexpr Replies::Outcome kDone{.notes = {.server = false, .client = true},
+                                          .answered = true};
+  std::string_view tag = "DEALLOCATE";
+  if (effect.kind == EffectKind::kDeallocateAll) {
+    tag = "DEALLOCATE ALL";
+    if (statements_ != nullptr) statements_->OnDiscarded();
+  } else {
+    statements_->Remove(effect.name);
+    statements_->OnOutcomes({&kDone, 1});
+  }
+  requests_.ForgetUnnamed();  // as every simple query
+  requests_.Drop(ReadHead(inbox_.Front().data()).total_size());
+  std::string text;
+  MessageWriter writer(text);
+  writer.CommandComplete(tag);
+  writer.ReadyForQuery(replies.status());
+  SendText(text);
+  return true;
+}
+
+// --- doubt ---------------------------------------------------------------------------------------
+
+Client::Traces& Client::traces() {
+  if (traces_ == nullptr) {
+    traces_ = std::make_unique<Traces>();
+    traces_->earlier = clients_.wishes().Intern(*wish_);
+  }
+  return *traces_;
+}
+
+void Client::AddTouch(const Touch& touch) {
+  Doubt doubt = touch.doubt;
+  doubt.DropReported(server_->baseline());
+  const bool pins_allowed =
+      account_->pool->settings().pool.on_session_state != OnSessionState::kAllow;
+  if (pins_allowed) {
+    if (touch.reads_sequences) OnSequenceRead();
+    if (touch.advances_sequences && account_->reads_sequences) AddPins(pin::kSequence);
+    AddPins(touch.certain);
+  } else {
+    doubt.pins = 0;
+  }
+  if (doubt.empty()) return;
+  traces().doubt.Add(doubt);
+  server_->MarkTraces();
+}
+
+// What other clients have left there is not this one's to read; what it has left itself is
+// elsewhere already, unless it is in this very transaction.
+void Client::OnSequenceRead() {
+  account_->reads_sequences = true;
+  if ((pins() & pin::kSequence) != 0) return;
+  if (!AnythingOfClientOwed() && server_->replies().status() == TransactionStatus::kIdle) {
+    std::string message;
+    MessageWriter(message).Query("DISCARD SEQUENCES");
+    server_->replies().Expect(Request::kQuery, Disposition::kSkip);
+    server_->stream().SendCopy(AsBytes(message));
+    OnQuery();
+  }
+  AddPins(pin::kSequence);
+}
+
+void Client::AddPins(Pins pins) {
+  const Pins added = pins & ~this->pins();
+  if (added == 0) return;
+  traces().pins |= added;
+  server_->MarkTraces();
+  ++account_->counters.pins;
+  clients_.log().Info("client keeps its server", {{"client", id_},
+                                                  {"server", server_->id()},
+                                                  {"user", account_->user},
+                                                  {"database", account_->database},
+                                                  {"reason", DescribePins(added)}});
+}
+
+// Nothing is owed. `counts`: what was answered since then.
+void Client::SettleTraces(const Replies::Counts& counts) {
+  if (traces_ == nullptr || !server_->replies().clean()) return;
+  if (const auto alone = std::exchange(traces_->alone, std::nullopt)) {
+    const bool by_itself = counts.queries == 1;
+    if (by_itself && counts.errors == 0 && IsPlain(*alone, pins())) {
+      OnPlainText(*alone);
+    } else if (!by_itself || counts.errors == 0) {
+      AddTouch({.doubt = TouchOf(*alone, pins()).doubt});
+    }
+  }
+  UpdateAuthorizationPin();
+  Traces& traces = *traces_;
+  if (counts.queries > 0) traces.questions_failed = 0;
+  if (!traces.doubt.empty() && traces.questions_failed < kQuestionsMax) return Ask();
+  if (!traces.free()) return;
+  traces_.reset();
+  server_->ForgetTraces();
+}
+
+// A text alone has succeeded: what it does is known.
+void Client::OnPlainText(const SessionEffects& effects) {
+  for (const Effect& effect : effects.effects) {
+    if (effect.kind == EffectKind::kDiscardAll || effect.kind == EffectKind::kDiscardSequences) {
+      traces_->pins &= ~pin::kSequence;
+    }
+  }
+  TakeParameters(
+      ApplyPlain(effects, {.wish = *wish_, .has = server_->parameters()}, LoginValues()));
+}
+
+// --- asking --------------------------------------------------------------------------------------
+
+void Client::Ask() {
+  std::string message;
+  MessageWriter(message).Query(Question(traces_->doubt));
+  server_->replies().Expect(Request::kQuery, Disposition::kAsk);
+  server_->stream().SendCopy(AsBytes(message));
+  traces_->asked = std::exchange(traces_->doubt, Doubt());
+}
+
+void Client::OnAnswer(Bytes row) {
+  TRIREME_ASSERT(traces_ != nullptr && traces_->asked.has_value());
+  Traces& traces = *traces_;
+  const std::optional<Answer> answer = ParseAnswer(row, *traces.asked);
+  if (!answer) return OnQuestionFailed();
+  traces.pins &= ~(traces.asked->pins | pin::kUnknown);
+  traces.asked.reset();
+  traces.questions_failed = 0;
+  AddPins(answer->pins);
+  TakeParameters(ApplyAnswer(*answer, {.wish = *wish_, .has = server_->parameters()}, LoginValues(),
+                             *traces.earlier));
+  traces.earlier = clients_.wishes().Intern(*wish_);
+}
+
+// A cancel that came too late, statement_timeout, a catalog that may not be read: until the server
+// has answered, the client keeps it.
+void Client::OnQuestionFailed() {
+  Traces& traces = *traces_;
+  traces.doubt.Add(*traces.asked);
+  traces.asked.reset();
+  ++traces.questions_failed;
+  AddPins(pin::kUnknown);
+}
+
+LoginParameters Client::LoginValues() const {
+  return {.startup = *startup_, .reported = server_->baseline()};
+}
+
+void Client::TakeParameters(SessionParameters parameters) {
+  server_->parameters() = std::move(parameters.has);
+  wish_ = clients_.wishes().Intern(std::move(parameters.wish));
+  OnWishChanged();
+  // The server has told the client of its own values.
+  std::string text;
+  for (const ParameterSet::Entry& entry : startup_->entries()) {
+    const ReportedParameter* reported = FindReportedParameter(entry.name);
+    const std::string* has = server_->parameters().Find(entry.name);
+    const std::string* wanted = wish_->Find(entry.name);
+    if (reported == nullptr || !reported->settable || has == nullptr || *has == entry.value ||
+        wanted == nullptr || *wanted != entry.value) {
+      continue;
+    }
+    MessageWriter(text).ParameterStatus({reported->name, entry.value});
+  }
+  if (!text.empty()) SendText(text);
+  if (pins() != 0) ChangeParameters();
+}
+
+void Client::UpdateAuthorizationPin() {
+  const std::string* now = server_->parameters().Find("session_authorization");
+  const std::string* before = server_->baseline().Find("session_authorization");
+  if (now != nullptr && before != nullptr && *now != *before) {
+    AddPins(pin::kAuthorization);
+  } else {
+    traces_->pins &= ~pin::kAuthorization;
+  }
+}
+
+void Client::OnWishChanged() {
+  satisfied_hash_ = 0;
+  const ParameterSet* welcome = account_->pool->welcome();
+  const auto value = [&](std::string_view name) -> std::string_view {
+    const std::string* found = wish_->Find(name);
+    if (found == nullptr && welcome != nullptr) found = welcome->Find(name);
+    return found != nullptr ? std::string_view(*found) : std::string_view();
+  };
+  text_rules_ = {.standard_conforming_strings = value("standard_conforming_strings") != "off",
+                 .encoding_embeds_ascii = EncodingEmbedsAscii(value("client_encoding"))};
+}
+
+// --- whose work is it ----------------------------------------------------------------------------
+
+// What the server does now is ours: nobody else's cancel must hit it. A Parse of ours does not
+// count: PostgreSQL may keep its answer until what follows has run.
+bool Client::OwnWorkRuns() const {
+  const ExpectedReplies& owed = server_->replies().owed();
+  if (owed.empty()) return false;
+  const ExpectedReply front = owed.front();
+  return front.request == Request::kQuery && front.disposition != Disposition::kForward;
+}
+
+bool Client::AnythingOfClientOwed() const {
+  const Replies& replies = server_->replies();
+  if (replies.needs_sync()) return true;
+  for (uint32_t i = 0; i < replies.owed().count(); ++i) {
+    const ExpectedReply each = replies.owed().at(i);
+    const bool ours = each.request == Request::kQuery && each.disposition != Disposition::kForward;
+    if (!ours) return true;
+  }
+  return false;
+}
+
+}  // namespace trireme
