@@ -106,6 +106,9 @@ struct PoolRow {
   std::string storage;
   PoolMode mode = PoolMode::kTransaction;
   uint32_t size = 0;  // its cap over all cores
+  uint32_t min_size = 0;
+  uint32_t reserve_size = 0;
+  std::string shared_pool;  // its name, when routes share it
   // Clients by what they do. PgBouncer counts idle clients of a pool as active.
   uint32_t clients_active = 0;
   uint32_t clients_waiting = 0;

@@ -90,6 +90,9 @@ inline constexpr auto kPools = std::to_array<Column>({
     {"grants", kInt8},
     {"sv_pinned", kInt4},
     {"pins", kInt8},
+    {"min_pool_size", kInt4},
+    {"reserve_pool_size", kInt4},
+    {"shared_pool", kText},
 });
 
 inline constexpr auto kDatabases = std::to_array<Column>({
@@ -112,6 +115,7 @@ inline constexpr auto kDatabases = std::to_array<Column>({
     {"disabled", kInt4},
     {"storage", kText},
     {"route_user", kText},
+    {"shared_pool", kText},
 });
 
 inline constexpr auto kUsers = std::to_array<Column>({

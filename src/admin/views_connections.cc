@@ -104,6 +104,28 @@ std::string HostList(const StorageConfig& storage) {
   return text;
 }
 
+// The cap that is nearest to the database: its own, else that of its storage. 0 = none.
+int64_t ConnectionsMax(const StorageConfig& storage, const std::string& database) {
+  uint32_t most = storage.database_connections_max;
+  for (const StorageDatabaseConfig& entry : storage.databases) {
+    if (entry.name == database) most = entry.connections_max;
+  }
+  return most != 0 ? most : storage.connections_max;
+}
+
+// Routes that share a pool show what all of them have.
+bool SamePool(const Config& config, size_t one, size_t other) {
+  if (one == other) return true;
+  const RouteConfig& a = config.routes[one];
+  const RouteConfig& b = config.routes[other];
+  return a.shared_pool.has_value() && a.shared_pool == b.shared_pool &&
+         a.storage_index == b.storage_index;
+}
+
+std::string OrNothing(const std::optional<uint32_t>& number) {
+  return number ? std::to_string(*number) : std::string();
+}
+
 // Connections by the user entry that governs them: their own name's, else "*".
 class NameCounts {
  public:
@@ -249,7 +271,10 @@ std::vector<Row> PoolRows(const FleetSnapshot& fleet) {
                     Number(pool.steals),
                     Number(pool.grants),
                     int64_t{pool.servers_pinned},
-                    Number(pool.pins)});
+                    Number(pool.pins),
+                    int64_t{pool.min_size},
+                    int64_t{pool.reserve_size},
+                    pool.shared_pool});
   }
   return rows;
 }
@@ -265,27 +290,37 @@ std::vector<Row> DatabaseRows(const FleetSnapshot& fleet) {
   std::vector<Connections> connections(config.routes.size());
   for (const PoolRow& pool : fleet.pools) {
     if (pool.route_index >= connections.size()) continue;
-    connections[pool.route_index].servers += ServersOf(pool);
-    connections[pool.route_index].clients += ClientsOf(pool);
+    for (size_t index = 0; index < connections.size(); ++index) {
+      if (!SamePool(config, index, pool.route_index)) continue;
+      connections[index].servers += ServersOf(pool);
+      connections[index].clients += ClientsOf(pool);
+    }
   }
   for (size_t index = 0; index < config.routes.size(); ++index) {
     const RouteConfig& route = config.routes[index];
     const StorageConfig& storage = config.storages[route.storage_index];
     const bool own_name = route.storage_database.empty();
     rows.push_back(
-        {route.database, HostList(storage),
+        {route.database,
+         HostList(storage),
          int64_t{storage.hosts.empty() ? uint16_t{0} : storage.hosts.front().port},
          own_name ? route.database : route.storage_database,
-         route.storage_user.empty() ? Cell{} : Cell{route.storage_user}, int64_t{route.pool.size},
-         int64_t{0},  // min_pool_size and reserve_pool_size do not exist here
-         int64_t{0},
+         route.storage_user.empty() ? Cell{} : Cell{route.storage_user},
+         int64_t{route.pool.size},
+         int64_t{route.pool.min_size},
+         int64_t{route.pool.reserve_size},
          std::chrono::duration_cast<std::chrono::seconds>(route.pool.server_lifetime).count(),
          std::string(ModeName(route.pool.mode)),
          LoadBalanceHosts(fleet.facts, static_cast<uint32_t>(index)),
-         int64_t{storage.connections_max}, connections[index].servers, int64_t{route.clients_max},
-         connections[index].clients, int64_t{0},  // paused
-         int64_t{0},                              // disabled
-         storage.name, route.user});
+         ConnectionsMax(storage, own_name ? route.database : route.storage_database),
+         connections[index].servers,
+         int64_t{route.clients_max != 0 ? route.clients_max : config.limits.database_clients_max},
+         connections[index].clients,
+         int64_t{0},  // paused
+         int64_t{0},  // disabled
+         storage.name,
+         route.user,
+         route.shared_pool ? config.shared_pools[*route.shared_pool].name : std::string()});
   }
   return rows;
 }
@@ -294,14 +329,15 @@ std::vector<Row> UserRows(const FleetSnapshot& fleet) {
   std::vector<Row> rows;
   if (fleet.facts.config == nullptr) return rows;
   const std::vector<UserConfig>& users = fleet.facts.config->users;
+  const LimitsConfig& limits = fleet.facts.config->limits;
   const NameCounts clients(fleet.clients, users);
   const NameCounts servers(fleet.servers, users);
   for (const UserConfig& user : users) {
-    rows.push_back({user.name,
-                    "",  // pool_size and reserve_pool_size: not set for users
-                    "", std::string(user.pool_mode ? ModeName(*user.pool_mode) : ""),
-                    int64_t{0},  // server connections of a user have no limit of their own
-                    servers.Of(user.name), int64_t{user.clients_max}, clients.Of(user.name)});
+    rows.push_back(
+        {user.name, OrNothing(user.pool_size), OrNothing(user.reserve_size),
+         std::string(user.pool_mode ? ModeName(*user.pool_mode) : ""),
+         int64_t{user.connections_max.value_or(limits.user_connections_max)}, servers.Of(user.name),
+         int64_t{user.clients_max.value_or(limits.user_clients_max)}, clients.Of(user.name)});
   }
   return rows;
 }

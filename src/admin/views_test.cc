@@ -59,13 +59,15 @@ TEST(Views, HavePgBouncersColumnsFirst) {
        "min_pool_size int4, reserve_pool_size int4, server_lifetime int4, pool_mode text, "
        "load_balance_hosts text, max_connections int4, current_connections int4, "
        "max_client_connections int4, current_client_connections int4, paused int4, disabled int4",
-       ", storage text, route_user text"},
+       ", storage text, route_user text, shared_pool text"},
       {"pools",
        "database text, user text, cl_active int4, cl_waiting int4, cl_active_cancel_req int4, "
        "cl_waiting_cancel_req int4, sv_active int4, sv_active_cancel int4, sv_being_canceled int4, "
        "sv_idle int4, sv_used int4, sv_tested int4, sv_login int4, maxwait int4, maxwait_us int4, "
        "pool_mode text, load_balance_hosts text",
-       ", storage text, pool_size int4, steals int8, grants int8, sv_pinned int4, pins int8"},
+       ", storage text, pool_size int4, steals int8, grants int8, sv_pinned int4, pins int8, "
+       "min_pool_size int4, "
+       "reserve_pool_size int4, shared_pool text"},
       {"clients", socket, ", core int4, pinned text"},
       {"servers", socket, ", core int4, times_lent int8, hand_overs int8, pinned text"},
       {"stats",
@@ -229,6 +231,9 @@ TEST(PoolView, ShowsCountsAndTheLongestWait) {
                   .storage = "pg",
                   .mode = PoolMode::kStatement,
                   .size = 20,
+                  .min_size = 13,
+                  .reserve_size = 14,
+                  .shared_pool = "web",
                   .clients_active = 1,
                   .clients_waiting = 2,
                   .clients_active_cancel = 3,
@@ -245,19 +250,21 @@ TEST(PoolView, ShowsCountsAndTheLongestWait) {
                   .servers_pinned = 13,
                   .pins = 14}};
   EXPECT_EQ(Text(PoolRows(fleet).at(0)),
-            "shop|app|1|2|3|4|5|6|7|8|0|9|10|3|0|statement|disable|pg|20|11|12|13|14");
+            "shop|app|1|2|3|4|5|6|7|8|0|9|10|3|0|statement|disable|pg|20|11|12|13|14|13|14|web");
 }
 
 TEST(DatabaseView, ShowsRoutesWithWhatIsConnected) {
-  const Config config{
-      .storages = {{.name = "pg", .hosts = {{.host = "h", .port = 5433}}, .connections_max = 90}},
-      .routes = {{.database = "shop",
-                  .user = "*",
-                  .storage_database = "main",
-                  .storage_user = "app",
-                  .clients_max = 50,
-                  .pool = {.size = 7}},
-                 {}}};
+  const Config config{.storages = {{.name = "pg",
+                                    .hosts = {{.host = "h", .port = 5433}},
+                                    .connections_max = 90,
+                                    .databases = {{.name = "main", .connections_max = 30}}}},
+                      .routes = {{.database = "shop",
+                                  .user = "*",
+                                  .storage_database = "main",
+                                  .storage_user = "app",
+                                  .clients_max = 50,
+                                  .pool = {.size = 7, .min_size = 2, .reserve_size = 3}},
+                                 {}}};
   FleetSnapshot fleet;
   fleet.facts.config = &config;
   fleet.pools = {
@@ -267,20 +274,39 @@ TEST(DatabaseView, ShowsRoutesWithWhatIsConnected) {
   };
   const std::vector<Row> rows = DatabaseRows(fleet);
   ASSERT_EQ(rows.size(), 2u);
-  EXPECT_EQ(Text(rows[0]), "shop|h|5433|main|app|7|0|0|3600|transaction|~|90|2|50|5|0|0|pg|*");
-  EXPECT_EQ(Text(rows[1]), "*|h|5433|*|~|20|0|0|3600|transaction|~|90|0|0|0|0|0|pg|*");
+  EXPECT_EQ(Text(rows[0]), "shop|h|5433|main|app|7|2|3|3600|transaction|~|30|2|50|5|0|0|pg|*|");
+  EXPECT_EQ(Text(rows[1]), "*|h|5433|*|~|20|0|0|3600|transaction|~|90|0|0|0|0|0|pg|*|");
+}
+
+TEST(DatabaseView, ShowsASharedPoolAtEachOfItsRoutes) {
+  Config config{
+      .storages = {{.name = "pg"}},
+      .shared_pools = {{.name = "web"}},
+      .routes = {{.database = "a", .shared_pool = 0}, {.database = "b", .shared_pool = 0}}};
+  FleetSnapshot fleet;
+  fleet.facts.config = &config;
+  fleet.pools = {{.pool_index = 2, .route_index = 0, .servers_idle = 4}};
+  for (const Row& row : DatabaseRows(fleet)) {
+    EXPECT_NE(Text(row).find("|0|4|0|0|0|0|pg|*|web"), std::string::npos) << Text(row);
+  }
 }
 
 TEST(UserView, CountsConnectionsAtTheEntryThatGoverns) {
-  const Config config{
-      .users = {{.name = "*"}, {.name = "joe", .pool_mode = PoolMode::kSession, .clients_max = 3}}};
+  Config config{.users = {{.name = "*"},
+                          {.name = "joe",
+                           .pool_mode = PoolMode::kSession,
+                           .clients_max = 3,
+                           .pool_size = 4,
+                           .reserve_size = 5,
+                           .connections_max = 6}}};
+  config.limits.user_connections_max = 7;
   FleetSnapshot fleet;
   fleet.facts.config = &config;
   fleet.clients = {{.user = "joe"}, {.user = "ann"}, {.user = ""}};
   fleet.servers = {{.user = "joe"}, {.user = "joe"}};
   const std::vector<Row> rows = UserRows(fleet);
-  EXPECT_EQ(Text(rows.at(0)), "*||||0|0|0|1");
-  EXPECT_EQ(Text(rows.at(1)), "joe|||session|0|2|3|1");
+  EXPECT_EQ(Text(rows.at(0)), "*||||7|0|0|1");
+  EXPECT_EQ(Text(rows.at(1)), "joe|4|5|session|6|2|3|1");
 }
 
 FleetSnapshot StatsFleet() {

@@ -24,7 +24,8 @@ namespace trireme {
           mark(kWaitTimeout) mark(kMailBackedUp) mark(kReceiveStarved) mark(kLingerExpired)       \
               mark(kCancelledInQueue) mark(kTooMuchOwed) mark(kMovedToHeap) mark(kFatalOutOfTurn) \
                   mark(kSettlingTimeout) mark(kBacklogMovedToHeap) mark(kClaimLost)               \
-                      mark(kStatementEvicted)
+                      mark(kStatementEvicted) mark(kQueryOverdue) mark(kClientOverdue)            \
+                          mark(kReserveUsed) mark(kKeptWarm)
 #define TRIREME_MUTATIONS(mutation)                                                               \
   mutation(kNone) mutation(kSkipLookAgain) mutation(kDropGrantWithoutWaiter)                      \
       mutation(kCapCheckedNotReserved) mutation(kWaitersLifo) mutation(kNoWake)                   \

@@ -28,6 +28,7 @@ class Checker {
     CheckRoutesDiffer();
     CheckRoutesCanMatch();
     CheckStoragesUsed();
+    CheckSharedPools();
     CheckConsoleUsers("admin_users", config_.console.admin_users);
     CheckConsoleUsers("stats_users", config_.console.stats_users);
   }
@@ -142,16 +143,44 @@ class Checker {
       used.insert(route.storage_index);
       if (route.storage_index >= config_.storages.size()) continue;  // no storage at all: reported
       const StorageConfig& storage = config_.storages[route.storage_index];
-      if (storage.connections_max == 0 || route.pool.size <= storage.connections_max) continue;
+      const uint32_t most = route.pool.size + route.pool.reserve_size;
+      if (storage.connections_max == 0 || most <= storage.connections_max) continue;
       Warning(absl::StrCat("/routes/", i),
-              absl::StrCat("its pools may have ", route.pool.size, " servers, but storage \"",
-                           storage.name, "\" allows ", storage.connections_max,
-                           " (\"connections_max\")"));
+              absl::StrCat("its pools may have ", most, " servers, but storage \"", storage.name,
+                           "\" allows ", storage.connections_max, " (\"connections_max\")"));
     }
     for (uint32_t i = 0; i < config_.storages.size(); ++i) {
       if (used.contains(i) || config_.routes.empty()) continue;
       Warning(absl::StrCat("/storages/", PointerStep(config_.storages[i].name)),
               "no route leads to this storage");
+    }
+  }
+
+  // Routes that share servers must agree on how these log in.
+  void CheckSharedPools() {
+    std::map<std::pair<uint32_t, uint32_t>, size_t> first_of;  // by pool and storage
+    std::set<uint32_t> used;
+    for (size_t i = 0; i < config_.routes.size(); ++i) {
+      const RouteConfig& route = config_.routes[i];
+      if (!route.shared_pool) continue;
+      used.insert(*route.shared_pool);
+      const auto [first, is_new] =
+          first_of.try_emplace({*route.shared_pool, route.storage_index}, i);
+      if (is_new) continue;
+      const RouteConfig& other = config_.routes[first->second];
+      const auto must_agree = [&](std::string_view key) {
+        Error(absl::StrCat("/routes/", i),
+              absl::StrCat("shares pool \"", config_.shared_pools[*route.shared_pool].name,
+                           "\" with /routes/", first->second, ", so \"", ToAbsl(key),
+                           "\" must be the same there and here"));
+      };
+      if (route.startup_parameters != other.startup_parameters) must_agree("startup_parameters");
+      if (route.storage_secret.text != other.storage_secret.text) must_agree("storage_secret");
+    }
+    for (uint32_t i = 0; i < config_.shared_pools.size(); ++i) {
+      if (used.contains(i) || config_.routes.empty()) continue;
+      Warning(absl::StrCat("/shared_pools/", PointerStep(config_.shared_pools[i].name)),
+              "no route uses this pool");
     }
   }
 

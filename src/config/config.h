@@ -56,11 +56,20 @@ struct HostConfig {
   uint16_t port = 5432;
 };
 
+// One database at a storage, where it differs from the others there.
+struct StorageDatabaseConfig {
+  std::string name;
+  uint32_t connections_max = 0;  // server connections of all pools in it; 0 = no limit
+};
+
 struct StorageConfig {
   std::string name;
-  std::vector<HostConfig> hosts;         // tried in order, first that accepts
-  uint32_t connections_max = 0;          // all pools on this storage together; 0 = no limit
-  Duration connect_timeout = 15s;        // TCP connect and login together
+  std::vector<HostConfig> hosts;  // tried in order, first that accepts
+  uint32_t connections_max = 0;   // all pools on this storage together; 0 = no limit
+  uint32_t database_connections_max =
+      0;  // … in each database, unless it has an entry; 0 = no limit
+  std::vector<StorageDatabaseConfig> databases;  // sorted by name
+  Duration connect_timeout = 15s;                // TCP connect and login together
   uint32_t connecting_max = 4;           // connections being opened at once, per pool and core
   Duration connect_backoff_min = 100ms;  // after a failed connect: doubled up to the maximum,
   Duration connect_backoff_max = 15s;    //   with jitter; waiters fail fast with the server's error
@@ -69,22 +78,46 @@ struct StorageConfig {
 struct UserConfig {
   std::string name;
   Secret secret;
-  std::optional<AuthMethod> auth;     // overrides the global method
-  std::optional<PoolMode> pool_mode;  // overrides the route's
-  uint32_t clients_max = 0;           // client connections of this user; 0 = no limit
+  std::optional<AuthMethod> auth;       // overrides the global method
+  std::optional<PoolMode> pool_mode;    // overrides the route's
+  std::optional<uint32_t> clients_max;  // client connections; overrides limits.user_clients_max
+  // Of the pools whose servers log in as this user; they override the route's.
+  std::optional<uint32_t> pool_size;
+  std::optional<uint32_t> reserve_size;
+  std::optional<uint32_t> connections_max;  // overrides limits.user_connections_max
+  // Of the clients that log in as this user; they override the route's. 0 = off.
+  std::optional<Duration> wait_timeout;
+  std::optional<Duration> query_timeout;
+  std::optional<Duration> transaction_timeout;
+  std::optional<Duration> idle_in_transaction_timeout;
+  std::optional<Duration> client_idle_timeout;
 };
 
 struct PoolConfig {
   PoolMode mode = PoolMode::kTransaction;
-  uint32_t size = 20;                // server connections per (route, user, database), all cores
+  uint32_t size = 20;         // server connections per (route, user, database), all cores
+  uint32_t min_size = 0;      // kept open, idle ones included
+  uint32_t reserve_size = 0;  // beyond size, while somebody has waited for reserve_timeout
+  Duration reserve_timeout = 5s;
   Duration idle_timeout = 600s;      // close a server idle for longer; 0 = never
   Duration server_lifetime = 3600s;  // close a server older than this when it is free; 0 = never
-  Duration server_lifetime_jitter = 360s;   // each server subtracts a random part of this
-  Duration wait_timeout = 120s;             // a client waits this long for a server; 0 = for ever
-  std::string reset_query = "DISCARD ALL";  // session mode, after each client; "" = none
-  Duration reset_timeout = 10s;             // cancel, rollback and reset must settle within this
-  uint32_t prepared_statements_max = 200;   // kept on each server; 0 = named ones are refused
+  Duration server_lifetime_jitter = 360s;  // each server subtracts a random part of this
+  Duration wait_timeout = 120s;            // a client waits this long for a server; 0 = for ever
+  Duration wait_notify = 5s;               // then it is told that it waits; 0 = never
+  // Of clients; 0 = no limit.
+  Duration query_timeout = 0s;                // then the query is cancelled
+  Duration transaction_timeout = 0s;          // then the client is ended
+  Duration idle_in_transaction_timeout = 0s;  // likewise
+  std::string reset_query = "DISCARD ALL";    // session mode, after each client; "" = none
+  Duration reset_timeout = 10s;               // cancel, rollback and reset must settle within this
+  uint32_t prepared_statements_max = 200;     // kept on each server; 0 = named ones are refused
   OnSessionState on_session_state = OnSessionState::kPin;  // in transaction and statement mode
+};
+
+// A pool that several routes share: one size for all of them.
+struct SharedPoolConfig {
+  std::string name;
+  PoolConfig pool;
 };
 
 struct RouteConfig {
@@ -95,14 +128,20 @@ struct RouteConfig {
   std::string storage_user;      // "" = the client's; set = all clients of the route share one pool
   Secret storage_secret;         // kNone = the storage user's secret, or pass-through of its keys
   uint32_t clients_max = 0;      // 0 = no limit
-  PoolConfig pool;
+  std::optional<Duration> client_idle_timeout;  // overrides timeouts.client_idle
+  PoolConfig pool;                              // its own, or what is written for the shared one
+  std::optional<uint32_t> shared_pool;          // into Config::shared_pools
   std::vector<std::pair<std::string, std::string>>
       startup_parameters;  // sent to the server at login
 };
 
 struct LimitsConfig {
-  uint32_t clients_max = 10000;               // client connections over all cores
-  uint32_t pools_max = 4096;                  // distinct (route, user, database)
+  uint32_t clients_max = 10000;  // client connections over all cores
+  // Of each, unless its own entry says otherwise; 0 = no limit.
+  uint32_t user_clients_max = 0;      // client connections of a user
+  uint32_t database_clients_max = 0;  // client connections to a database, as clients name it
+  uint32_t user_connections_max = 0;  // server connections that log in as one user
+  uint32_t pools_max = 4096;          // distinct (route, user, database)
   uint32_t startup_packet_bytes_max = 10000;  // PostgreSQL's own limit
   uint32_t auth_packet_bytes_max = 65535;
   uint32_t message_bytes_max = 0x3fffffff;  // PostgreSQL's MaxAllocSize
@@ -164,8 +203,9 @@ struct Config {
   AuthMethod auth = AuthMethod::kScramSha256;  // for users that do not say otherwise
   uint32_t scram_iterations = 4096;            // for verifiers made from plaintext secrets
   std::vector<StorageConfig> storages;
-  std::vector<UserConfig> users;    // sorted by name; "*" matches any user that has no entry
-  PoolConfig pool;                  // what a route's pool settings start from
+  std::vector<UserConfig> users;  // sorted by name; "*" matches any user that has no entry
+  PoolConfig pool;                // what a route's pool settings start from
+  std::vector<SharedPoolConfig> shared_pools;
   std::vector<RouteConfig> routes;  // most specific first after loading
   LimitsConfig limits;
   TimeoutsConfig timeouts;

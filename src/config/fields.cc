@@ -13,6 +13,9 @@ constexpr Duration kKeepaliveMax = 32767s;  // the kernel's limit, in whole seco
 
 constexpr Count kPort{.least = 1, .most = 65535};
 constexpr Count kClientsMax{.least = 0, .most = kConnectionsMax};
+constexpr Count kConnections{.least = 0, .most = kConnectionsMax};
+constexpr Count kPoolSize{.least = 1, .most = 100'000};
+constexpr Count kReserve{.least = 0, .most = 100'000};
 constexpr TimeSpan kAnyTime{.least = 0s, .most = kYear};
 constexpr TimeSpan kSomeTime{.least = 1ms, .most = kYear};  // where 0 would make no sense
 constexpr Text kText{};
@@ -57,6 +60,10 @@ void FinishStorage(const JsonValue& json, Reader& reader, StorageConfig& storage
 
 // A short lifetime alone must not be an error: a jitter that nobody wrote beside it gives way.
 void FinishPool(const JsonValue& json, Reader& reader, PoolConfig& pool) {
+  if (pool.min_size > pool.size) {
+    reader.Error(json.position, absl::StrCat("expected \"min_size\" (", pool.min_size,
+                                             ") to be at most \"size\" (", pool.size, ")"));
+  }
   const bool limited = pool.server_lifetime.count() > 0;
   if (!limited || pool.server_lifetime_jitter <= pool.server_lifetime) return;
   const JsonMember* written = json.Find("server_lifetime_jitter");
@@ -80,7 +87,109 @@ void FinishRoute(const JsonValue& json, Reader& reader, RouteConfig& route) {
         "a SCRAM verifier cannot log in to a server; put the password here, or leave it out "
         "to pass the client's keys through");
   }
+  if (!route.shared_pool) return;
+  if (const JsonMember* own = json.Find("pool")) {
+    const Reader::Step step(reader, "pool");
+    reader.Error(own->position,
+                 "a route has a \"pool\" of its own or a \"shared_pool\", not both; write the "
+                 "settings under \"shared_pools\"");
+  }
+  route.pool = reader.config().shared_pools[*route.shared_pool].pool;
 }
+
+// {"name": {the settings of a pool}, …}
+struct SharedPools {
+  using Pools = std::vector<SharedPoolConfig>;
+  static constexpr size_t kMost = 4096;
+
+  void Read(const JsonValue& json, Reader& reader, Pools& value) const {
+    if (json.kind != JsonValue::Kind::kObject || json.members.size() > kMost) {
+      return reader.Expected(absl::StrCat("an object of at most ", kMost, " pools by name"), json);
+    }
+    value.clear();
+    for (const JsonMember& member : json.members) {
+      if (member.duplicate) continue;
+      const Reader::Step step(reader, member.key);
+      if (member.key.empty()) reader.Error(member.position, "expected the name of a pool");
+      SharedPoolConfig shared{.name = member.key, .pool = reader.config().pool};
+      Object<PoolConfig>().Read(member.value, reader, shared.pool);
+      value.push_back(std::move(shared));
+    }
+  }
+  Json Print(const Pools& value, const Config& config) const {
+    Json object = Json::object();
+    for (const SharedPoolConfig& shared : value) {
+      object[shared.name] = Object<PoolConfig>().Print(shared.pool, config);
+    }
+    return object;
+  }
+  Json Schema(SchemaBuilder& schemas) const {
+    Json schema{{"type", "object"}, {"maxProperties", kMost}};
+    schema["propertyNames"]["minLength"] = 1;
+    schema["additionalProperties"] = Object<PoolConfig>().Schema(schemas);
+    return schema;
+  }
+  std::string Form() const { return "object of pools by name"; }
+  void Rows(const std::string& key, const Pools& value, const Pools&,
+            const RowContext& context) const {
+    for (const SharedPoolConfig& shared : value) {
+      Object<PoolConfig>().Rows(absl::StrCat(key, ".", shared.name), shared.pool,
+                                context.config.pool, context);
+    }
+  }
+  std::string Describe(Catalogue& catalogue) const {
+    return Object<PoolConfig>().Describe(catalogue);
+  }
+};
+
+// The name of a shared pool ⇄ its index in Config::shared_pools, which have been read before.
+struct SharedPoolName {
+  void Read(const JsonValue& json, Reader& reader, std::optional<uint32_t>& index) const {
+    const std::vector<SharedPoolConfig>& pools = reader.config().shared_pools;
+    std::vector<std::string> names;
+    for (const SharedPoolConfig& shared : pools) {
+      if (json.kind == JsonValue::Kind::kString && shared.name == json.text) {
+        index = static_cast<uint32_t>(names.size());
+        return;
+      }
+      names.push_back(shared.name);
+    }
+    reader.Expected("the name of a pool under \"shared_pools\"", json,
+                    json.kind == JsonValue::Kind::kString ? DidYouMean(json.text, names) : "");
+  }
+  Json Print(const std::optional<uint32_t>& index, const Config& config) const {
+    return index && *index < config.shared_pools.size() ? Json(config.shared_pools[*index].name)
+                                                        : Json();
+  }
+  Json Schema(SchemaBuilder&) const { return {{"type", "string"}, {"minLength", 1}}; }
+  std::string Form() const { return "name of a shared pool"; }
+};
+
+// The pool of a route, which is not its own to print when it is shared.
+class OwnPool final : public Field<RouteConfig> {
+ public:
+  OwnPool()
+      : Field({.key = "pool", .description = "settings that differ from the top-level `pool`"}) {}
+
+  void Read(const JsonValue& json, Reader& reader, RouteConfig& route) const override {
+    Object<PoolConfig>().Read(json, reader, route.pool);
+  }
+  Json Print(const RouteConfig& route, const Config& config) const override {
+    return route.shared_pool ? Json() : Object<PoolConfig>().Print(route.pool, config);
+  }
+  Json Schema(SchemaBuilder& schemas) const override {
+    return Object<PoolConfig>().Schema(schemas);
+  }
+  void Rows(const std::string& key, const RouteConfig& route, const RouteConfig& normal,
+            const RowContext& context) const override {
+    if (!route.shared_pool) Object<PoolConfig>().Rows(key, route.pool, normal.pool, context);
+  }
+  OptionView Describe(Catalogue& catalogue) const override {
+    OptionView view{.info = info, .form = "object"};
+    view.section_path = Object<PoolConfig>().Describe(catalogue);
+    return view;
+  }
+};
 
 // What a route starts from: the pool settings of the whole configuration.
 RouteConfig MakeRoute(const Config& config) {
@@ -145,6 +254,10 @@ const Section<Config>& SectionOf() {
                 .presence = Presence::kRequired}),
           Make(&Config::pool, Object<PoolConfig>{},
                {.key = "pool", .description = "pool settings that routes start from"}),
+          Make(&Config::shared_pools, SharedPools{},
+               {.key = "shared_pools",
+                .description = "pools that several routes share, by a name of your choice; each "
+                               "has the settings of a `pool` and starts from it"}),
           Make(&Config::routes,
                ListOf<RouteConfig, Object<RouteConfig>>{
                    .what = "routes", .least = 1, .most = 4096, .make = &MakeRoute},
@@ -283,8 +396,16 @@ const Section<StorageConfig>& SectionOf() {
           Make(&StorageConfig::connections_max, Count{.least = 0, .most = kConnectionsMax},
                {.key = "connections_max",
                 .description =
-                    "server connections of all pools on this storage together; 0 = no limit",
+                    "server connections of all pools on this storage together; 0 = no limit"}),
+          Make(&StorageConfig::database_connections_max, kConnections,
+               {.key = "database_connections_max",
+                .description =
+                    "server connections of all pools in each database there; 0 = no limit",
                 .pgbouncer = "max_db_connections"}),
+          Make(&StorageConfig::databases,
+               NamedObjects<StorageDatabaseConfig>{.what = "databases", .most = 100'000},
+               {.key = "databases",
+                .description = "the databases there that need another limit, by name"}),
           Make(&StorageConfig::connect_timeout, kSomeTime,
                {.key = "connect_timeout",
                 .description = "TCP connect and login together",
@@ -305,6 +426,20 @@ const Section<StorageConfig>& SectionOf() {
 }
 
 template <>
+const Section<StorageDatabaseConfig>& SectionOf() {
+  static const auto& section = *new Section<StorageDatabaseConfig>{
+      .name = "storage_database",
+      .path = "storages.<name>.databases.<database>",
+      .description = "One database of a storage, where it differs from the others.",
+      .fields = List(Make(&StorageDatabaseConfig::connections_max, kConnections,
+                          {.key = "connections_max",
+                           .description = "server connections of all pools in it, instead of "
+                                          "`database_connections_max`; 0 = no limit"})),
+  };
+  return section;
+}
+
+template <>
 const Section<UserConfig>& SectionOf() {
   static const auto& section = *new Section<UserConfig>{
       .name = "user",
@@ -312,21 +447,47 @@ const Section<UserConfig>& SectionOf() {
       .description =
           "A user that may log in. `*` is any user without an entry; users that neither "
           "match cannot log in.",
-      .fields =
-          List(Make(&UserConfig::secret, SecretSource{},
-                    {.key = "secret",
-                     .description = "a password, \"md5…\" or \"SCRAM-SHA-256$…\" as in pg_authid, "
-                                    "{\"file\": \"path\"} (its first line) or {\"env\": \"NAME\"}",
-                     .pgbouncer = "password",
-                     .presence = Presence::kPrintedWhenSet}),
-               Make(&UserConfig::auth, Maybe<Choice<AuthMethod>>{},
-                    {.key = "auth", .description = "instead of the global `auth`"}),
-               Make(&UserConfig::pool_mode, Maybe<Choice<PoolMode>>{},
-                    {.key = "pool_mode", .description = "instead of the route's mode"}),
-               Make(&UserConfig::clients_max, kClientsMax,
-                    {.key = "clients_max",
-                     .description = "client connections of this user; 0 = no limit",
-                     .pgbouncer = "max_user_client_connections"})),
+      .fields = List(
+          Make(&UserConfig::secret, SecretSource{},
+               {.key = "secret",
+                .description = "a password, \"md5…\" or \"SCRAM-SHA-256$…\" as in pg_authid, "
+                               "{\"file\": \"path\"} (its first line) or {\"env\": \"NAME\"}",
+                .pgbouncer = "password",
+                .presence = Presence::kPrintedWhenSet}),
+          Make(&UserConfig::auth, Maybe<Choice<AuthMethod>>{},
+               {.key = "auth", .description = "instead of the global `auth`"}),
+          Make(&UserConfig::pool_mode, Maybe<Choice<PoolMode>>{},
+               {.key = "pool_mode", .description = "instead of the route's mode"}),
+          Make(&UserConfig::clients_max, Maybe<Count>{kClientsMax},
+               {.key = "clients_max",
+                .description = "client connections of this user, instead of "
+                               "`limits.user_clients_max`; 0 = no limit",
+                .pgbouncer = "max_user_client_connections"}),
+          Make(&UserConfig::connections_max, Maybe<Count>{kConnections},
+               {.key = "connections_max",
+                .description = "server connections that log in as this user, over all pools "
+                               "and storages, instead of `limits.user_connections_max`; idle "
+                               "servers of other pools make room; 0 = no limit",
+                .pgbouncer = "max_user_connections"}),
+          Make(&UserConfig::pool_size, Maybe<Count>{kPoolSize},
+               {.key = "pool_size",
+                .description = "`size` of the pools whose servers log in as this user; not of "
+                               "shared pools"}),
+          Make(&UserConfig::reserve_size, Maybe<Count>{kReserve},
+               {.key = "reserve_size", .description = "their `reserve_size`, likewise"}),
+          Make(&UserConfig::wait_timeout, Maybe<TimeSpan>{kAnyTime},
+               {.key = "wait_timeout",
+                .description = "instead of the pool's, for this user's clients"}),
+          Make(&UserConfig::query_timeout, Maybe<TimeSpan>{kAnyTime},
+               {.key = "query_timeout", .description = "instead of the pool's, likewise"}),
+          Make(&UserConfig::transaction_timeout, Maybe<TimeSpan>{kAnyTime},
+               {.key = "transaction_timeout", .description = "instead of the pool's, likewise"}),
+          Make(&UserConfig::idle_in_transaction_timeout, Maybe<TimeSpan>{kAnyTime},
+               {.key = "idle_in_transaction_timeout",
+                .description = "instead of the pool's, likewise"}),
+          Make(&UserConfig::client_idle_timeout, Maybe<TimeSpan>{kAnyTime},
+               {.key = "client_idle_timeout",
+                .description = "instead of the route's and of `timeouts.client_idle`"})),
   };
   return section;
 }
@@ -340,55 +501,91 @@ const Section<PoolConfig>& SectionOf() {
           "The servers of one (route, storage user, storage database). The top-level `pool` "
           "is what every route starts from; a route's own `pool` overrides single "
           "settings.",
-      .fields =
-          List(Make(&PoolConfig::mode, Choice<PoolMode>{},
-                    {.key = "mode",
-                     .description = "when a server goes back: as the client leaves, after each "
-                                    "transaction, after each statement",
-                     .pgbouncer = "pool_mode"}),
-               Make(&PoolConfig::size, Count{.least = 1, .most = 100'000},
-                    {.key = "size",
-                     .description = "server connections, over all cores: a hard cap",
-                     .pgbouncer = "default_pool_size"}),
-               Make(&PoolConfig::idle_timeout, kAnyTime,
-                    {.key = "idle_timeout",
-                     .description = "close a server that is idle for longer; 0 = never",
-                     .pgbouncer = "server_idle_timeout"}),
-               Make(&PoolConfig::server_lifetime, kAnyTime,
-                    {.key = "server_lifetime",
-                     .description = "close a server older than this once it is free; 0 = never",
-                     .pgbouncer = "server_lifetime"}),
-               Make(&PoolConfig::server_lifetime_jitter, kAnyTime,
-                    {.key = "server_lifetime_jitter",
-                     .description =
-                         "each server subtracts a random part of this from its lifetime, so that "
-                         "they do not all end at once; without it, a "
-                         "lifetime below the default jitter loses up to a tenth"}),
-               Make(&PoolConfig::wait_timeout, kAnyTime,
-                    {.key = "wait_timeout",
-                     .description = "how long a client waits for a server; 0 = for ever",
-                     .pgbouncer = "query_wait_timeout"}),
-               Make(&PoolConfig::reset_query, kTextOrEmpty,
-                    {.key = "reset_query",
-                     .description = "run after each client in session mode; \"\" = none",
-                     .pgbouncer = "server_reset_query"}),
-               Make(&PoolConfig::reset_timeout, kSomeTime,
-                    {.key = "reset_timeout",
-                     .description =
-                         "cancel, rollback and reset must settle within this, or the server is "
-                         "closed"}),
-               Make(&PoolConfig::prepared_statements_max, Count{.least = 0, .most = 1 << 20},
-                    {.key = "prepared_statements_max",
-                     .description = "in transaction and statement mode, named prepared statements "
-                                    "kept on each server, the least recently used one is closed; "
-                                    "0 = named ones are refused",
-                     .pgbouncer = "max_prepared_statements"}),
-               Make(&PoolConfig::on_session_state, Choice<OnSessionState>{},
-                    {.key = "on_session_state",
-                     .description =
-                         "in transaction and statement mode, statements that leave in the session "
-                         "what cannot move (temporary tables, LISTEN, advisory locks …): keep the "
-                         "server while it is there, refuse them, or let them through"})),
+      .fields = List(
+          Make(&PoolConfig::mode, Choice<PoolMode>{},
+               {.key = "mode",
+                .description = "when a server goes back: as the client leaves, after each "
+                               "transaction, after each statement",
+                .pgbouncer = "pool_mode"}),
+          Make(&PoolConfig::size, kPoolSize,
+               {.key = "size",
+                .description = "server connections, over all cores: a hard cap",
+                .pgbouncer = "default_pool_size"}),
+          Make(&PoolConfig::min_size, kReserve,
+               {.key = "min_size",
+                .description =
+                    "server connections kept open, used or not: from the start where the route "
+                    "tells database and user, else from the first client on",
+                .pgbouncer = "min_pool_size"}),
+          Make(&PoolConfig::reserve_size, kReserve,
+               {.key = "reserve_size",
+                .description =
+                    "that many servers more while a client has waited for `reserve_timeout`",
+                .pgbouncer = "reserve_pool_size"}),
+          Make(&PoolConfig::reserve_timeout, kSomeTime,
+               {.key = "reserve_timeout",
+                .description = "see `reserve_size`; a server of the reserve that is idle for "
+                               "as long is closed",
+                .pgbouncer = "reserve_pool_timeout"}),
+          Make(&PoolConfig::idle_timeout, kAnyTime,
+               {.key = "idle_timeout",
+                .description = "close a server that is idle for longer; 0 = never",
+                .pgbouncer = "server_idle_timeout"}),
+          Make(&PoolConfig::server_lifetime, kAnyTime,
+               {.key = "server_lifetime",
+                .description = "close a server older than this once it is free; 0 = never",
+                .pgbouncer = "server_lifetime"}),
+          Make(&PoolConfig::server_lifetime_jitter, kAnyTime,
+               {.key = "server_lifetime_jitter",
+                .description =
+                    "each server subtracts a random part of this from its lifetime, so that "
+                    "they do not all end at once; without it, a "
+                    "lifetime below the default jitter loses up to a tenth"}),
+          Make(&PoolConfig::wait_timeout, kAnyTime,
+               {.key = "wait_timeout",
+                .description = "how long a client waits for a server; 0 = for ever",
+                .pgbouncer = "query_wait_timeout"}),
+          Make(&PoolConfig::wait_notify, kAnyTime,
+               {.key = "wait_notify",
+                .description = "a client that has waited for a server so long gets a notice "
+                               "that says so; 0 = never",
+                .pgbouncer = "query_wait_notify"}),
+          Make(&PoolConfig::query_timeout, kAnyTime,
+               {.key = "query_timeout",
+                .description = "cancel a query that runs for longer (57014); the wait for a "
+                               "server does not count; 0 = never",
+                .pgbouncer = "query_timeout"}),
+          Make(&PoolConfig::transaction_timeout, kAnyTime,
+               {.key = "transaction_timeout",
+                .description = "end a client whose transaction, or single statement, takes "
+                               "longer (25P04); 0 = never",
+                .pgbouncer = "transaction_timeout"}),
+          Make(&PoolConfig::idle_in_transaction_timeout, kAnyTime,
+               {.key = "idle_in_transaction_timeout",
+                .description = "end a client that asks nothing for longer while its "
+                               "transaction is open (25P03); 0 = never",
+                .pgbouncer = "idle_transaction_timeout"}),
+          Make(&PoolConfig::reset_query, kTextOrEmpty,
+               {.key = "reset_query",
+                .description = "run after each client in session mode; \"\" = none",
+                .pgbouncer = "server_reset_query"}),
+          Make(&PoolConfig::reset_timeout, kSomeTime,
+               {.key = "reset_timeout",
+                .description =
+                    "cancel, rollback and reset must settle within this, or the server is "
+                    "closed"}),
+          Make(&PoolConfig::prepared_statements_max, Count{.least = 0, .most = 1 << 20},
+               {.key = "prepared_statements_max",
+                .description = "in transaction and statement mode, named prepared statements "
+                               "kept on each server, the least recently used one is closed; "
+                               "0 = named ones are refused",
+                .pgbouncer = "max_prepared_statements"}),
+          Make(&PoolConfig::on_session_state, Choice<OnSessionState>{},
+               {.key = "on_session_state",
+                .description =
+                    "in transaction and statement mode, statements that leave in the session "
+                    "what cannot move (temporary tables, LISTEN, advisory locks …): keep the "
+                    "server while it is there, refuse them, or let them through"})),
       .finish = &FinishPool,
   };
   return section;
@@ -430,8 +627,14 @@ const Section<RouteConfig>& SectionOf() {
                {.key = "clients_max",
                 .description = "client connections of this route; 0 = no limit",
                 .pgbouncer = "max_db_client_connections"}),
-          Make(&RouteConfig::pool, Object<PoolConfig>{},
-               {.key = "pool", .description = "settings that differ from the top-level `pool`"}),
+          Make(&RouteConfig::client_idle_timeout, Maybe<TimeSpan>{kAnyTime},
+               {.key = "client_idle_timeout", .description = "instead of `timeouts.client_idle`"}),
+          std::unique_ptr<const Field<RouteConfig>>(std::make_unique<OwnPool>()),
+          Make(&RouteConfig::shared_pool, SharedPoolName{},
+               {.key = "shared_pool",
+                .description = "instead of a pool of its own: the name of a shared one; its `size` "
+                               "is for all its routes together, and those that log in to the same "
+                               "storage and database as the same user use the same servers"}),
           Make(&RouteConfig::startup_parameters, Parameters{},
                {.key = "startup_parameters",
                 .description = "settings sent to the server at login, by name"})),
@@ -451,6 +654,20 @@ const Section<LimitsConfig>& SectionOf() {
                {.key = "clients_max",
                 .description = "client connections over all cores",
                 .pgbouncer = "max_client_conn"}),
+          Make(&LimitsConfig::user_clients_max, kClientsMax,
+               {.key = "user_clients_max",
+                .description = "client connections of each user; 0 = no limit",
+                .pgbouncer = "max_user_client_connections"}),
+          Make(&LimitsConfig::database_clients_max, kClientsMax,
+               {.key = "database_clients_max",
+                .description =
+                    "client connections to each database, as clients name it; 0 = no limit",
+                .pgbouncer = "max_db_client_connections"}),
+          Make(&LimitsConfig::user_connections_max, kConnections,
+               {.key = "user_connections_max",
+                .description = "server connections that log in as one user, of each user, over all "
+                               "pools and storages; 0 = no limit",
+                .pgbouncer = "max_user_connections"}),
           Make(&LimitsConfig::pools_max, Count{.least = 1, .most = kConnectionsMax},
                {.key = "pools_max",
                 .description = "distinct pools: (route, storage user, storage database)"}),
@@ -504,7 +721,8 @@ const Section<TimeoutsConfig>& SectionOf() {
                 .pgbouncer = "client_login_timeout"}),
           Make(&TimeoutsConfig::client_idle, kAnyTime,
                {.key = "client_idle",
-                .description = "a client idle between transactions for longer is ended; 0 = never",
+                .description =
+                    "a client idle between transactions for longer is ended (57P05); 0 = never",
                 .pgbouncer = "client_idle_timeout"}),
           Make(&TimeoutsConfig::half_close, kAnyTime,
                {.key = "half_close",

@@ -19,6 +19,8 @@ const Section<SharingConfig>& SectionOf();
 template <>
 const Section<StorageConfig>& SectionOf();
 template <>
+const Section<StorageDatabaseConfig>& SectionOf();
+template <>
 const Section<UserConfig>& SectionOf();
 template <>
 const Section<PoolConfig>& SectionOf();

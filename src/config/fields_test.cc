@@ -34,32 +34,61 @@ constexpr std::string_view kEverything = R"({
   "storages": {
     "main": {
       "hosts": ["127.0.0.1:5433", "[::1]:5434", "/var/run/postgresql:5435"],
-      "connections_max": 101, "connect_timeout": "3s", "connecting_max": 5,
+      "connections_max": 101, "database_connections_max": 102,
+      "databases": {"shop": {"connections_max": 103}},
+      "connect_timeout": "3s", "connecting_max": 5,
       "connect_backoff_min": "200ms", "connect_backoff_max": "16s"
     }
   },
   "users": {
-    "app": {"secret": "hunter2", "auth": "password", "pool_mode": "session", "clients_max": 7}
+    "app": {
+      "secret": "hunter2", "auth": "password", "pool_mode": "session", "clients_max": 7,
+      "connections_max": 71, "pool_size": 72, "reserve_size": 73, "wait_timeout": "74s",
+      "query_timeout": "75s", "transaction_timeout": "76s", "idle_in_transaction_timeout": "77s",
+      "client_idle_timeout": "78s"
+    }
   },
   "pool": {
-    "mode": "statement", "size": 21, "idle_timeout": "1s", "server_lifetime": "10s",
-    "server_lifetime_jitter": "3s", "wait_timeout": "4s", "reset_query": "RESET ALL",
-    "reset_timeout": "5s", "prepared_statements_max": 55, "on_session_state": "allow"
+    "mode": "statement", "size": 21, "min_size": 3, "reserve_size": 4, "reserve_timeout": "31s",
+    "idle_timeout": "1s", "server_lifetime": "10s",
+    "server_lifetime_jitter": "3s", "wait_timeout": "4s", "wait_notify": "32s",
+    "query_timeout": "33s", "transaction_timeout": "34s", "idle_in_transaction_timeout": "35s",
+    "reset_query": "RESET ALL", "reset_timeout": "5s", "prepared_statements_max": 55,
+    "on_session_state": "allow"
+  },
+  "shared_pools": {
+    "web": {
+      "mode": "session", "size": 41, "min_size": 40, "reserve_size": 43, "reserve_timeout": "44s",
+      "idle_timeout": "45s", "server_lifetime": "46s",
+      "server_lifetime_jitter": "3s", "wait_timeout": "47s", "wait_notify": "48s",
+      "query_timeout": "49s", "transaction_timeout": "50s", "idle_in_transaction_timeout": "51s",
+      "reset_query": "RESET ALL", "reset_timeout": "52s", "prepared_statements_max": 56,
+      "on_session_state": "pin"
+    }
   },
   "routes": [
     {
       "database": "shop", "user": "app", "storage": "main", "storage_database": "shop_v2",
       "storage_user": "pooler", "storage_secret": "sesame", "clients_max": 8,
+      "client_idle_timeout": "9s",
       "pool": {
-        "mode": "session", "size": 22, "idle_timeout": "11s", "server_lifetime": "12s",
-        "server_lifetime_jitter": "0", "wait_timeout": "14s", "reset_query": "",
-        "reset_timeout": "15s", "prepared_statements_max": 0, "on_session_state": "reject"
+        "mode": "session", "size": 22, "min_size": 0, "reserve_size": 61, "reserve_timeout": "62s",
+        "idle_timeout": "11s", "server_lifetime": "12s",
+        "server_lifetime_jitter": "0", "wait_timeout": "14s", "wait_notify": "0",
+        "query_timeout": "63s", "transaction_timeout": "64s",
+        "idle_in_transaction_timeout": "65s", "reset_query": "", "reset_timeout": "15s",
+        "prepared_statements_max": 0, "on_session_state": "reject"
       },
       "startup_parameters": {"search_path": "shop", "work_mem": "64MB"}
+    },
+    {
+      "database": "*", "user": "*", "storage": "main", "storage_database": "",
+      "storage_user": "", "clients_max": 0, "shared_pool": "web", "startup_parameters": {}
     }
   ],
   "limits": {
-    "clients_max": 201, "pools_max": 202, "startup_packet_bytes_max": "2KiB",
+    "clients_max": 201, "user_clients_max": 204, "database_clients_max": 205,
+    "user_connections_max": 206, "pools_max": 202, "startup_packet_bytes_max": "2KiB",
     "auth_packet_bytes_max": "3KiB", "message_bytes_max": "1MiB", "backlog_bytes_max": "128KiB",
     "expected_replies_max": 203, "client_statements_max": 204,
     "client_statement_bytes_max": "1MiB", "buffer_bytes": "8KiB", "buffers_max": 256, "mail_slots": 512
@@ -142,6 +171,10 @@ TEST(Fields, ReadStoragesAndUsersIntoTheirMembers) {
   EXPECT_EQ(storage.hosts[2].host, "/var/run/postgresql");
   EXPECT_EQ(storage.hosts[2].port, 5435);
   EXPECT_EQ(storage.connections_max, 101u);
+  EXPECT_EQ(storage.database_connections_max, 102u);
+  ASSERT_EQ(storage.databases.size(), 1u);
+  EXPECT_EQ(storage.databases[0].name, "shop");
+  EXPECT_EQ(storage.databases[0].connections_max, 103u);
   EXPECT_EQ(storage.connect_timeout, 3s);
   EXPECT_EQ(storage.connecting_max, 5u);
   EXPECT_EQ(storage.connect_backoff_min, 200ms);
@@ -154,6 +187,14 @@ TEST(Fields, ReadStoragesAndUsersIntoTheirMembers) {
   EXPECT_EQ(user.auth, AuthMethod::kPassword);
   EXPECT_EQ(user.pool_mode, PoolMode::kSession);
   EXPECT_EQ(user.clients_max, 7u);
+  EXPECT_EQ(user.connections_max, 71u);
+  EXPECT_EQ(user.pool_size, 72u);
+  EXPECT_EQ(user.reserve_size, 73u);
+  EXPECT_EQ(user.wait_timeout, 74s);
+  EXPECT_EQ(user.query_timeout, 75s);
+  EXPECT_EQ(user.transaction_timeout, 76s);
+  EXPECT_EQ(user.idle_in_transaction_timeout, 77s);
+  EXPECT_EQ(user.client_idle_timeout, 78s);
 }
 
 TEST(Fields, ReadPoolsAndRoutesIntoTheirMembers) {
@@ -163,12 +204,24 @@ TEST(Fields, ReadPoolsAndRoutesIntoTheirMembers) {
   EXPECT_EQ(config.pool.idle_timeout, 1s);
   EXPECT_EQ(config.pool.server_lifetime, 10s);
   EXPECT_EQ(config.pool.server_lifetime_jitter, 3s);
+  EXPECT_EQ(config.pool.min_size, 3u);
+  EXPECT_EQ(config.pool.reserve_size, 4u);
+  EXPECT_EQ(config.pool.reserve_timeout, 31s);
   EXPECT_EQ(config.pool.wait_timeout, 4s);
+  EXPECT_EQ(config.pool.wait_notify, 32s);
+  EXPECT_EQ(config.pool.query_timeout, 33s);
+  EXPECT_EQ(config.pool.transaction_timeout, 34s);
+  EXPECT_EQ(config.pool.idle_in_transaction_timeout, 35s);
   EXPECT_EQ(config.pool.reset_query, "RESET ALL");
   EXPECT_EQ(config.pool.reset_timeout, 5s);
   EXPECT_EQ(config.pool.prepared_statements_max, 55u);
   EXPECT_EQ(config.pool.on_session_state, OnSessionState::kAllow);
-  ASSERT_EQ(config.routes.size(), 1u);
+  ASSERT_EQ(config.shared_pools.size(), 1u);
+  EXPECT_EQ(config.shared_pools[0].name, "web");
+  EXPECT_EQ(config.shared_pools[0].pool.size, 41u);
+  ASSERT_EQ(config.routes.size(), 2u);
+  EXPECT_EQ(config.routes[1].shared_pool, 0u);
+  EXPECT_EQ(config.routes[1].pool.query_timeout, 49s);  // what is written for the shared one
   const RouteConfig& route = config.routes[0];
   EXPECT_EQ(route.database, "shop");
   EXPECT_EQ(route.user, "app");
@@ -177,6 +230,8 @@ TEST(Fields, ReadPoolsAndRoutesIntoTheirMembers) {
   EXPECT_EQ(route.storage_user, "pooler");
   EXPECT_EQ(route.storage_secret.text, "sesame");
   EXPECT_EQ(route.clients_max, 8u);
+  EXPECT_EQ(route.client_idle_timeout, 9s);
+  EXPECT_FALSE(route.shared_pool);
   EXPECT_EQ(route.pool.size, 22u);
   EXPECT_EQ(route.pool.server_lifetime_jitter, 0s);
   EXPECT_EQ(route.pool.reset_query, "");
@@ -187,6 +242,9 @@ TEST(Fields, ReadPoolsAndRoutesIntoTheirMembers) {
 TEST(Fields, ReadLimitsAndTimeoutsIntoTheirMembers) {
   const Config config = Everything();
   EXPECT_EQ(config.limits.clients_max, 201u);
+  EXPECT_EQ(config.limits.user_clients_max, 204u);
+  EXPECT_EQ(config.limits.database_clients_max, 205u);
+  EXPECT_EQ(config.limits.user_connections_max, 206u);
   EXPECT_EQ(config.limits.pools_max, 202u);
   EXPECT_EQ(config.limits.startup_packet_bytes_max, 2048u);
   EXPECT_EQ(config.limits.auth_packet_bytes_max, 3072u);
@@ -261,7 +319,7 @@ TEST(Print, WritesDefaultsOutAndLoadsThemAgain) {
   EXPECT_EQ(json["pool"]["size"], 20);
   EXPECT_EQ(json["routes"][0]["pool"]["wait_timeout"], "2min");
   EXPECT_EQ(json["limits"]["buffer_bytes"], "16KiB");
-  EXPECT_EQ(json["users"]["*"].dump(), R"({"clients_max":0})");
+  EXPECT_EQ(json["users"]["*"].dump(), "{}");
   const LoadResult again = Load(printed, "printed.json", NoWorld());
   ASSERT_TRUE(again.config) << again.Report();
   EXPECT_EQ(again.Report(), "");
@@ -286,6 +344,9 @@ TEST(ConfigRows, NameEveryOptionOnceWithItsDefault) {
            "users.app.secret=*** ()",
            "users.app.pool_mode=session ()",
            "pool.size=21 (20)",
+           "users.app.query_timeout=75s ()",
+           "shared_pools.web.size=41 (21)",
+           "routes.1.shared_pool=web ()",
            "routes.0.storage=main (main)",
            "routes.0.pool.size=22 (21)",
            "routes.0.startup_parameters={\"search_path\":\"shop\",\"work_mem\":\"64MB\"} ({})",

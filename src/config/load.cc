@@ -139,6 +139,10 @@ LoadResult LoadFile(const std::string& path, const Environment& environment) {
 Config InLookupOrder(Config config) {
   std::sort(config.users.begin(), config.users.end(),
             [](const UserConfig& a, const UserConfig& b) { return a.name < b.name; });
+  for (StorageConfig& storage : config.storages) {
+    std::sort(storage.databases.begin(), storage.databases.end(),
+              [](const auto& a, const auto& b) { return a.name < b.name; });
+  }
   std::stable_sort(config.routes.begin(), config.routes.end(),
                    [](const RouteConfig& a, const RouteConfig& b) { return Rank(a) < Rank(b); });
   return config;

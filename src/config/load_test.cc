@@ -270,6 +270,13 @@ TEST(Load, ChecksWhatMustHoldBetweenFields) {
       {{"\"hosts\"", "\"connections_max\": 10, \"hosts\""},
        "4:12: warning: /routes/0: its pools may have 20 servers, but storage \"main\" allows 10 "
        "(\"connections_max\")"},
+      {{"\"console\": {}", "\"pool\": {\"size\": 2, \"min_size\": 3}"},
+       "5:9: error: /pool: expected \"min_size\" (3) to be at most \"size\" (2)"},
+      {{"\"storage\": \"main\"", "\"storage\": \"main\", \"shared_pool\": \"web\""},
+       "4:47: error: /routes/0/shared_pool: expected the name of a pool under \"shared_pools\", "
+       "found \"web\""},
+      {{"\"console\": {}", "\"shared_pools\": {\"web\": {}}"},
+       "5:25: warning: /shared_pools/web: no route uses this pool"},
       {{"\"main\": {", "\"old\": {\"hosts\": [\"db\"]}, \"main\": {"},
        "2:21: warning: /storages/old: no route leads to this storage"},
       {{"\"storage\": \"main\"",
@@ -396,6 +403,35 @@ TEST(Load, StartsRoutesFromThePoolWhereverItIsWritten) {
   EXPECT_EQ(pool.server_lifetime, 60s);
   EXPECT_EQ(pool.server_lifetime_jitter, 6s);  // the default of 6min gives way
   EXPECT_EQ(result.config->pool.server_lifetime, 3600s);
+}
+
+constexpr std::string_view kTwoSharingRoutes = R"({"listen": [{"host": "*"}], "auth": "trust",
+"storages": {"main": {"hosts": ["db"]}}, "users": {"*": {}},
+"shared_pools": {"web": {"size": 5}}, "pool": {"mode": "session"},
+"routes": [{"database": "a", "storage": "main", "shared_pool": "web"},
+{"database": "b", "storage": "main", "shared_pool": "web")";
+
+TEST(Load, GivesRoutesThePoolTheyShare) {
+  const LoadResult result = Load(std::string(kTwoSharingRoutes) + "}]}", "c.json", MadeUpWorld());
+  ASSERT_TRUE(result.config) << result.Report();
+  for (const RouteConfig& route : result.config->routes) {
+    EXPECT_EQ(route.shared_pool, 0u);
+    EXPECT_EQ(route.pool.size, 5u);
+    EXPECT_EQ(route.pool.mode, PoolMode::kSession);
+  }
+}
+
+TEST(Load, RefusesRoutesThatShareAPoolAndDisagree) {
+  const std::string text(kTwoSharingRoutes);
+  EXPECT_EQ(Problems(text + R"(, "startup_parameters": {"work_mem": "1MB"}}]})"),
+            "c.json:5:1: error: /routes/1: shares pool \"web\" with /routes/0, so "
+            "\"startup_parameters\" must be the same there and here\n");
+  EXPECT_EQ(Problems(text + R"(, "storage_secret": "x"}]})"),
+            "c.json:5:1: error: /routes/1: shares pool \"web\" with /routes/0, so "
+            "\"storage_secret\" must be the same there and here\n");
+  EXPECT_EQ(Problems(text + R"(, "pool": {"size": 9}}]})"),
+            "c.json:5:60: error: /routes/1/pool: a route has a \"pool\" of its own or a "
+            "\"shared_pool\", not both; write the settings under \"shared_pools\"\n");
 }
 
 TEST(Load, RefusesATextThatIsTooLarge) {

@@ -42,7 +42,9 @@ std::string UnknownKeyAdvice(std::string_view key, std::span<const std::string> 
       const Place place{section, option};
       const bool better = !pgbouncer || (is_here(place) && !is_here(*pgbouncer));
       if (option.info.pgbouncer == key && better) pgbouncer.emplace(place);
-      if (option.info.key == key && !elsewhere) elsewhere.emplace(place);
+      // The shorter the path, the more it is for everybody.
+      const bool wider = !elsewhere || section.path.size() < elsewhere->section.path.size();
+      if (option.info.key == key && wider) elsewhere.emplace(place);
     }
   }
   if (pgbouncer) {

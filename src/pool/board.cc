@@ -5,6 +5,7 @@
 // two of them is FenceBoards(), see board.h.
 #include "pool/board.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -15,28 +16,6 @@ namespace trireme {
 
 namespace {
 constexpr auto kRelaxed = std::memory_order_relaxed;
-}
-
-bool Quota::TryReserve() {
-  uint32_t open = open_.load(kRelaxed);
-  if (TRIREME_MUTATION(kCapCheckedNotReserved)) {
-    if (full()) return false;
-    TRIREME_YIELD();
-    open_.fetch_add(1, kRelaxed);
-    return true;
-  }
-  do {
-    const uint32_t cap = cap_.load(kRelaxed);
-    if (cap != 0 && open >= cap) return false;
-    // Partners: the same in another core, and Release.
-  } while (!open_.compare_exchange_weak(open, open + 1, kRelaxed));
-  return true;
-}
-
-void Quota::Release() {
-  // Partner: TryReserve of a hungry core, ordered by FenceBoards() on both sides.
-  const uint32_t before = open_.fetch_sub(1, kRelaxed);
-  TRIREME_ASSERT(before > 0);
 }
 
 void CoreSet::Add(uint32_t core) {
@@ -69,12 +48,17 @@ uint32_t CoreSet::Next(uint32_t core, uint32_t core_count) const {
   return core_count;
 }
 
-Board::Board(Identity identity, uint32_t size, Quota* storage_quota)
+Board::Board(Identity identity, const BoardLimits& limits, std::vector<Shared> shared)
     : identity_(std::move(identity)),
-      size_(size),
-      storage_(storage_quota),
+      size_(limits.size),
+      min_size_(limits.min_size),
+      reserve_size_(limits.reserve_size),
+      shared_(std::move(shared)),
       lines_(std::make_unique<Line[]>(identity_.core_count)) {
   TRIREME_ASSERT(identity_.core_count > 0 && identity_.core_count <= kCoresMax);
+  TRIREME_ASSERT(
+      std::is_sorted(shared_.begin(), shared_.end(),
+                     [](const Shared& a, const Shared& b) { return a.cap.kind < b.cap.kind; }));
 }
 
 Board::~Board() {
@@ -82,22 +66,96 @@ Board::~Board() {
   while (welcome != nullptr) delete std::exchange(welcome, welcome->older);
 }
 
-Board::Reservation Board::TryReserve() {
-  if (storage_ == nullptr) {
-    return size_.TryReserve() ? Reservation::kTaken : Reservation::kPoolFull;
+uint32_t Board::MostFor(Purpose purpose) const {
+  const uint32_t cap = size_.cap();
+  switch (purpose) {
+    case Purpose::kWaiter:
+      return cap == 0 ? UINT32_MAX : cap;
+    case Purpose::kLongWaiter:
+      return cap == 0 ? UINT32_MAX : cap + reserve_size_;
+    case Purpose::kWarm:
+      return min_size_;
   }
-  if (size_.full()) return Reservation::kPoolFull;
-  if (storage_->full()) return Reservation::kStorageFull;
+  TRIREME_UNREACHABLE();
+}
+
+uint32_t Board::BeyondCap(const Shared& shared, Purpose purpose) const {
+  const bool reserve = purpose == Purpose::kLongWaiter && shared.cap.kind == SharedCap::Kind::kPool;
+  return reserve ? reserve_size_ : 0;
+}
+
+Board::Reservation Board::TryReserve(Purpose purpose) {
+  using Outcome = Reservation::Outcome;
+  const uint32_t most = MostFor(purpose);
+  if (size_.open() >= most) return {.outcome = Outcome::kPoolFull};
+  for (const Shared& shared : shared_) {
+    if (shared.quota->full(BeyondCap(shared, purpose))) {
+      return {.outcome = Outcome::kSharedFull, .full = &shared};
+    }
+  }
   TRIREME_YIELD();
-  if (!size_.TryReserve()) return Reservation::kPoolFull;
-  if (storage_->TryReserve()) return Reservation::kTaken;
-  size_.Release();
-  return Reservation::kUndone;
+  if (!size_.TryReserveUpTo(most)) return {.outcome = Outcome::kPoolFull};
+  for (size_t i = 0; i < shared_.size(); ++i) {
+    if (shared_[i].quota->TryReserveBeyond(BeyondCap(shared_[i], purpose))) continue;
+    const Shared& full = shared_[i];
+    while (i-- > 0) shared_[i].quota->Release();
+    size_.Release();
+    return {.outcome = Outcome::kSharedFull, .full = &full, .undone = true};
+  }
+  return {};
 }
 
 void Board::Release() {
   size_.Release();
-  if (storage_ != nullptr) storage_->Release();
+  for (const Shared& shared : shared_) shared.quota->Release();
+}
+
+bool Board::shares(const Quota& quota) const {
+  return std::any_of(shared_.begin(), shared_.end(),
+                     [&](const Shared& shared) { return shared.quota == &quota; });
+}
+
+bool Board::shares_with(const Board& other) const {
+  return std::any_of(shared_.begin(), shared_.end(),
+                     [&](const Shared& shared) { return other.shares(*shared.quota); });
+}
+
+Quota* Board::shared_size() const {
+  const bool shared = !shared_.empty() && shared_[0].cap.kind == SharedCap::Kind::kPool;
+  return shared ? shared_[0].quota : nullptr;
+}
+
+void Board::AddAlive() {
+  size_.AddAlive();
+  if (Quota* shared = shared_size()) shared->AddAlive();
+}
+
+void Board::RemoveAlive() {
+  size_.RemoveAlive();
+  if (Quota* shared = shared_size()) shared->RemoveAlive();
+}
+
+bool Board::RemoveAliveAboveLeast() {
+  if (!size_.RemoveAliveAbove(min_size_)) return false;
+  if (Quota* shared = shared_size()) shared->RemoveAlive();
+  return true;
+}
+
+bool Board::RemoveAliveOfReserve() {
+  if (!in_reserve()) return false;
+  Quota* const shared = shared_size();
+  if (shared == nullptr) return size_.RemoveAliveAbove(size_.cap());  // min_size is no more
+  if (!size_.RemoveAliveAbove(min_size_)) return false;
+  if (shared->RemoveAliveAbove(shared->cap())) return true;
+  size_.AddAlive();
+  return false;
+}
+
+bool Board::in_reserve() const {
+  if (reserve_size_ == 0) return false;
+  const Quota* const shared = shared_size();
+  const Quota& whole = shared != nullptr ? *shared : size_;
+  return whole.cap() != 0 && whole.alive() > whole.cap();
 }
 
 bool Board::Claim(uint32_t core) {
@@ -163,15 +221,10 @@ Directory::~Directory() {  // the fleet has stopped: nobody else is here
     Board* board = buckets_[i].load(kRelaxed);
     while (board != nullptr) delete std::exchange(board, board->next_in_bucket_);
   }
-  StorageQuota* quota = storage_quotas_.load(kRelaxed);
-  while (quota != nullptr) delete std::exchange(quota, quota->next);
 }
 
-// FNV-1a: the same in every process, so that a walk over the boards repeats in a simulated run.
 std::atomic<Board*>& Directory::BucketOf(std::string_view key) const {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : key) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3u;
-  return buckets_[(hash ^ hash >> 32) & (bucket_count_ - 1)];
+  return buckets_[HashOfName(key) & (bucket_count_ - 1)];
 }
 
 // Insert at the head by compare-and-swap. Who loses looks at what was inserted before it, so one
@@ -190,11 +243,13 @@ Board* Directory::FindOrCreate(std::string_view key, const BoardLimits& limits) 
     }
     if (full) return nullptr;
     if (made == nullptr) {
+      std::vector<Board::Shared> shared;
+      for (const SharedCap& cap : limits.shared) {
+        shared.push_back({cap, &quotas_.FindOrCreate(cap.key, cap.cap)});
+      }
       made = std::make_unique<Board>(
-          Board::Identity{.key = std::string(key), .core_count = core_count_}, limits.size,
-          limits.storage_connections_max == 0
-              ? nullptr
-              : FindStorageQuota(limits.storage, limits.storage_connections_max));
+          Board::Identity{.key = std::string(key), .core_count = core_count_}, limits,
+          std::move(shared));
     }
     searched = head;
     made->next_in_bucket_ = head;
@@ -202,24 +257,6 @@ Board* Directory::FindOrCreate(std::string_view key, const BoardLimits& limits) 
                                        std::memory_order_relaxed)) {
       count_.fetch_add(1, std::memory_order_release);  // partner: count()
       return made.release();
-    }
-  }
-}
-Quota* Directory::FindStorageQuota(std::string_view name, uint32_t cap) {
-  std::unique_ptr<StorageQuota> made;
-  StorageQuota* head =
-      storage_quotas_.load(std::memory_order_acquire);  // partner: the release below
-  const StorageQuota* searched = nullptr;
-  while (true) {
-    for (StorageQuota* known = head; known != searched; known = known->next) {
-      if (known->name == name) return &known->quota;
-    }
-    if (made == nullptr) made.reset(new StorageQuota{std::string(name), Quota(cap), nullptr});
-    searched = head;
-    made->next = head;
-    if (storage_quotas_.compare_exchange_strong(head, made.get(), std::memory_order_release,
-                                                std::memory_order_acquire)) {
-      return &made.release()->quota;
     }
   }
 }

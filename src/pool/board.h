@@ -4,7 +4,7 @@
 // Everything here is an atomic; everything else about a pool belongs to one core.
 //
 //   Directory ──▶ Board (one a pool, lives as long as the fleet)
-//                   ├─ Quota* … caps: the pool's own size, its storage's connections_max
+//                   ├─ Quota… caps: the pool's own size, and those it shares with other pools
 //                   ├─ CoreSet  cores that may have idle servers, cores that are hungry
 //                   └─ Line[core], each on its own cache line: idle, wanted, oldest waiter
 //
@@ -25,10 +25,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/marks.h"
 #include "base/spsc.h"
 #include "base/time.h"
+#include "pool/quota.h"
 #include "wire/parameter_set.h"
 
 namespace trireme {
@@ -50,27 +52,6 @@ inline void FenceBoards() {
 #pragma GCC diagnostic pop
 #endif
 
-// A hard cap: `open` never exceeds the cap that held when the place was taken, at no instant.
-class Quota {
- public:
-  // cap 0 = no limit.
-  explicit Quota(uint32_t cap) : cap_(cap) {}
-  Quota(const Quota&) = delete;
-  Quota& operator=(const Quota&) = delete;
-
-  [[nodiscard]] bool TryReserve();
-  void Release();
-  bool full() const { return cap() != 0 && open() >= cap(); }
-  uint32_t open() const { return open_.load(std::memory_order_relaxed); }
-  uint32_t cap() const { return cap_.load(std::memory_order_relaxed); }
-  // A lower cap takes effect as places are released.
-  void SetCap(uint32_t cap) { cap_.store(cap, std::memory_order_relaxed); }
-
- private:
-  alignas(kCacheLine) std::atomic<uint32_t> open_{0};
-  std::atomic<uint32_t> cap_;
-};
-
 // A set of cores. Each core changes only its own bit.
 class CoreSet {
  public:
@@ -86,10 +67,25 @@ class CoreSet {
   alignas(kCacheLine) std::array<std::atomic<uint64_t>, kCoresMax / 64> words_{};
 };
 
+// A cap over several pools. Places are taken in this order, in every pool.
+struct SharedCap {
+  enum class Kind : uint8_t {
+    kPool,      // of a pool that routes share
+    kUser,      // whoever logs in at the storages
+    kDatabase,  // of a database at a storage
+    kStorage,
+  };
+  Kind kind;
+  std::string key;   // who names the same key shares the cap; begins with the kind
+  std::string name;  // for texts people read
+  uint32_t cap;
+};
+
 struct BoardLimits {
   uint32_t size = 0;  // of the pool over all cores; 0 = no limit
-  std::string_view storage;
-  uint32_t storage_connections_max = 0;
+  uint32_t min_size = 0;
+  uint32_t reserve_size = 0;
+  std::vector<SharedCap> shared{};
 };
 
 class Board {
@@ -106,7 +102,11 @@ class Board {
     std::string key;
     uint32_t core_count;
   };
-  Board(Identity identity, uint32_t size, Quota* storage_quota);
+  struct Shared {
+    SharedCap cap;
+    Quota* quota;
+  };
+  Board(Identity identity, const BoardLimits& limits, std::vector<Shared> shared);
   ~Board();
   Board(const Board&) = delete;
   Board& operator=(const Board&) = delete;
@@ -118,25 +118,40 @@ class Board {
   CoreSet& idle_cores() { return idle_cores_; }
   CoreSet& hungry_cores() { return hungry_cores_; }
 
-  // A place under all caps or under none.
-  enum class Reservation : uint8_t {
-    kTaken,
-    kPoolFull,
-    kStorageFull,
-    kUndone,  // the storage filled up meanwhile: a place of the pool was held for an instant, so
-              // somebody may have been turned away for it: nudge the hungry
+  // A place under all caps or under none. What it is for decides how many places there are.
+  enum class Purpose : uint8_t {
+    kWaiter,      // size
+    kLongWaiter,  // … and the reserve
+    kWarm,        // min_size
   };
-  [[nodiscard]] Reservation TryReserve();
+  struct Reservation {
+    enum class Outcome : uint8_t { kTaken, kPoolFull, kSharedFull };
+    Outcome outcome = Outcome::kTaken;
+    const Shared* full = nullptr;  // kSharedFull
+    // A cap filled up meanwhile: places under the others were held for an instant, so somebody may
+    // have been turned away for it: nudge the hungry.
+    bool undone = false;
+  };
+  [[nodiscard]] Reservation TryReserve(Purpose purpose);
   void Release();
-  bool full() const { return size_.full() || (storage_ != nullptr && storage_->full()); }
   Quota& size() { return size_; }
-  Quota* storage_quota() const { return storage_; }  // nullptr = none configured
+  const Quota& size() const { return size_; }
+  uint32_t reserve_size() const { return reserve_size_; }
+  const std::vector<Shared>& shared() const { return shared_; }
+  bool shares(const Quota& quota) const;
+  bool shares_with(const Board& other) const;
 
   // Servers of the pool that are logged in, on all cores: when there is none, waiting for one to be
   // returned is pointless.
-  uint32_t alive() const { return alive_.load(std::memory_order_relaxed); }
-  void AddAlive() { alive_.fetch_add(1, std::memory_order_relaxed); }
-  void RemoveAlive() { alive_.fetch_sub(1, std::memory_order_relaxed); }
+  uint32_t alive() const { return size_.alive(); }
+  void AddAlive();
+  void RemoveAlive();
+  // … unless no more than min_size would be left; exact, whoever else does the same.
+  [[nodiscard]] bool RemoveAliveAboveLeast();
+  // … and unless there are none of the reserve, in this pool or in the one that routes share.
+  [[nodiscard]] bool RemoveAliveOfReserve();
+  // There are servers of the reserve: a hint.
+  bool in_reserve() const;
 
   // A promise to one waiter of `core`: true = that core counts on us now.
   [[nodiscard]] bool Claim(uint32_t core);
@@ -162,10 +177,16 @@ class Board {
   };
   static constexpr uint32_t kWelcomesMax = 64;
 
+  uint32_t MostFor(Purpose purpose) const;
+  uint32_t BeyondCap(const Shared& shared, Purpose purpose) const;
+  // Of the pool that routes share; nullptr = it is not shared.
+  Quota* shared_size() const;
+
   const Identity identity_;
   Quota size_;
-  Quota* const storage_;
-  std::atomic<uint32_t> alive_{0};
+  const uint32_t min_size_;
+  const uint32_t reserve_size_;
+  const std::vector<Shared> shared_;
   CoreSet idle_cores_;
   CoreSet hungry_cores_;
   const std::unique_ptr<Line[]> lines_;
@@ -200,20 +221,14 @@ class Directory {
   }
 
  private:
-  struct StorageQuota {
-    std::string name;
-    Quota quota;
-    StorageQuota* next;
-  };
   std::atomic<Board*>& BucketOf(std::string_view key) const;
-  Quota* FindStorageQuota(std::string_view name, uint32_t cap);
 
   const uint32_t core_count_;
   const uint32_t bucket_count_;  // a power of two
   const std::unique_ptr<std::atomic<Board*>[]> buckets_;
   const uint32_t boards_max_;
   std::atomic<uint32_t> count_{0};
-  std::atomic<StorageQuota*> storage_quotas_{nullptr};
+  QuotaTable quotas_;  // shared by pools
 };
 
 }  // namespace trireme

@@ -10,42 +10,11 @@
 namespace trireme {
 namespace {
 
-TEST(Quota, StopsAtItsCap) {
-  Quota quota(2);
-  EXPECT_TRUE(quota.TryReserve());
-  EXPECT_TRUE(quota.TryReserve());
-  EXPECT_FALSE(quota.TryReserve());
-  quota.Release();
-  EXPECT_TRUE(quota.TryReserve());
-  EXPECT_EQ(quota.open(), 2u);
-}
+using Kind = SharedCap::Kind;
+using Outcome = Board::Reservation::Outcome;
+using Purpose = Board::Purpose;
 
-TEST(Quota, ZeroMeansNoLimit) {
-  Quota quota(0);
-  for (int i = 0; i < 100; ++i) EXPECT_TRUE(quota.TryReserve());
-  EXPECT_FALSE(quota.full());
-}
-
-TEST(Quota, IsNeverExceededByThreads) {
-  constexpr uint32_t kCap = 3;
-  Quota quota(kCap);
-  std::atomic<uint32_t> inside{0};
-  std::atomic<bool> exceeded{false};
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&] {
-      for (int i = 0; i < 20000; ++i) {
-        if (!quota.TryReserve()) continue;
-        if (inside.fetch_add(1) + 1 > kCap) exceeded = true;
-        inside.fetch_sub(1);
-        quota.Release();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_FALSE(exceeded);
-  EXPECT_EQ(quota.open(), 0u);
-}
+SharedCap Cap(Kind kind, const std::string& key, uint32_t cap) { return {kind, key, key, cap}; }
 
 TEST(CoreSet, FindsMembersAcrossWords) {
   CoreSet set;
@@ -71,19 +40,101 @@ TEST(CoreSet, DoesNotCountTheAskingCore) {
 
 TEST(Board, ReservesUnderAllCapsOrNone) {
   Directory directory(2, 8);
-  Board& small = *directory.FindOrCreate(
-      "small", {.size = 1, .storage = "main", .storage_connections_max = 2});
-  Board& large = *directory.FindOrCreate(
-      "large", {.size = 9, .storage = "main", .storage_connections_max = 2});
-  using Reservation = Board::Reservation;
-  EXPECT_EQ(small.TryReserve(), Reservation::kTaken);
-  EXPECT_EQ(small.TryReserve(), Reservation::kPoolFull);
-  EXPECT_EQ(large.TryReserve(), Reservation::kTaken);
-  EXPECT_EQ(large.TryReserve(), Reservation::kStorageFull);
+  const SharedCap storage = Cap(Kind::kStorage, "main", 2);
+  Board& small = *directory.FindOrCreate("small", {.size = 1, .shared = {storage}});
+  Board& large = *directory.FindOrCreate("large", {.size = 9, .shared = {storage}});
+  EXPECT_EQ(small.TryReserve(Purpose::kWaiter).outcome, Outcome::kTaken);
+  EXPECT_EQ(small.TryReserve(Purpose::kWaiter).outcome, Outcome::kPoolFull);
+  EXPECT_EQ(large.TryReserve(Purpose::kWaiter).outcome, Outcome::kTaken);
+  const Board::Reservation refused = large.TryReserve(Purpose::kWaiter);
+  EXPECT_EQ(refused.outcome, Outcome::kSharedFull);
+  ASSERT_NE(refused.full, nullptr);
+  EXPECT_EQ(refused.full->cap.kind, Kind::kStorage);
   EXPECT_EQ(large.size().open(), 1u);
-  EXPECT_EQ(large.storage_quota()->open(), 2u);
+  EXPECT_EQ(large.shared()[0].quota->open(), 2u);
   small.Release();
-  EXPECT_EQ(large.TryReserve(), Reservation::kTaken);
+  EXPECT_EQ(large.TryReserve(Purpose::kWaiter).outcome, Outcome::kTaken);
+}
+
+TEST(Board, NamesTheCapThatIsFull) {
+  Directory directory(1, 8);
+  const SharedCap user = Cap(Kind::kUser, "user app", 1);
+  const SharedCap database = Cap(Kind::kDatabase, "database shop", 1);
+  Board& app = *directory.FindOrCreate("app@shop", {.size = 9, .shared = {user, database}});
+  Board& bob = *directory.FindOrCreate("bob@shop", {.size = 9, .shared = {database}});
+  Board& elsewhere = *directory.FindOrCreate("app@other", {.size = 9, .shared = {user}});
+  ASSERT_EQ(app.TryReserve(Purpose::kWaiter).outcome, Outcome::kTaken);
+  EXPECT_EQ(bob.TryReserve(Purpose::kWaiter).full->cap.name, "database shop");
+  EXPECT_EQ(elsewhere.TryReserve(Purpose::kWaiter).full->cap.name, "user app");
+  EXPECT_TRUE(bob.shares_with(app));
+  EXPECT_FALSE(bob.shares_with(elsewhere));
+  app.Release();
+  EXPECT_EQ(bob.TryReserve(Purpose::kWaiter).outcome, Outcome::kTaken);
+  EXPECT_EQ(elsewhere.TryReserve(Purpose::kWaiter).outcome, Outcome::kTaken);
+}
+
+TEST(Board, HasMorePlacesForWhoHasWaitedLongAndFewerForNobody) {
+  Directory directory(1, 8);
+  Board& board = *directory.FindOrCreate("p", {.size = 2, .min_size = 1, .reserve_size = 1});
+  EXPECT_EQ(board.TryReserve(Purpose::kWarm).outcome, Outcome::kTaken);
+  EXPECT_EQ(board.TryReserve(Purpose::kWarm).outcome, Outcome::kPoolFull);
+  EXPECT_EQ(board.TryReserve(Purpose::kWaiter).outcome, Outcome::kTaken);
+  EXPECT_EQ(board.TryReserve(Purpose::kWaiter).outcome, Outcome::kPoolFull);
+  EXPECT_EQ(board.TryReserve(Purpose::kLongWaiter).outcome, Outcome::kTaken);
+  EXPECT_EQ(board.TryReserve(Purpose::kLongWaiter).outcome, Outcome::kPoolFull);
+}
+
+TEST(Board, TheReserveOfASharedPoolIsForAllItsPoolsTogether) {
+  Directory directory(1, 8);
+  const BoardLimits limits{
+      .size = 2, .reserve_size = 1, .shared = {Cap(Kind::kPool, "pool web", 2)}};
+  Board& one = *directory.FindOrCreate("one", limits);
+  Board& other = *directory.FindOrCreate("other", limits);
+  EXPECT_EQ(one.TryReserve(Purpose::kWaiter).outcome, Outcome::kTaken);
+  EXPECT_EQ(other.TryReserve(Purpose::kWaiter).outcome, Outcome::kTaken);
+  EXPECT_EQ(other.TryReserve(Purpose::kWaiter).outcome, Outcome::kSharedFull);
+  EXPECT_EQ(other.TryReserve(Purpose::kLongWaiter).outcome, Outcome::kTaken);
+  EXPECT_EQ(one.TryReserve(Purpose::kLongWaiter).outcome, Outcome::kSharedFull);
+  one.AddAlive();
+  other.AddAlive();
+  EXPECT_FALSE(one.in_reserve());
+  EXPECT_FALSE(other.RemoveAliveOfReserve());
+  other.AddAlive();
+  EXPECT_TRUE(one.in_reserve());
+  EXPECT_TRUE(one.RemoveAliveOfReserve());  // whose server goes does not matter
+  EXPECT_FALSE(other.RemoveAliveOfReserve());
+  EXPECT_EQ(other.alive(), 2u);
+}
+
+TEST(Board, SparesServersDownToALeastNumberExactly) {
+  Directory directory(1, 8);
+  Board& board = *directory.FindOrCreate("p", {.size = 5, .min_size = 2});
+  for (int i = 0; i < 3; ++i) board.AddAlive();
+  EXPECT_TRUE(board.RemoveAliveAboveLeast());
+  EXPECT_FALSE(board.RemoveAliveAboveLeast());
+  EXPECT_EQ(board.alive(), 2u);
+}
+
+TEST(Board, SparesTheReserveDownToItsSizeExactly) {
+  Directory directory(1, 8);
+  Board& board = *directory.FindOrCreate("p", {.size = 2, .min_size = 1, .reserve_size = 2});
+  for (int i = 0; i < 3; ++i) board.AddAlive();
+  EXPECT_TRUE(board.RemoveAliveOfReserve());
+  EXPECT_FALSE(board.RemoveAliveOfReserve());
+  EXPECT_EQ(board.alive(), 2u);
+}
+
+TEST(Board, SparesNoServerOfTheReserveThatIsKeptWarm) {
+  Directory directory(1, 8);
+  Board& board = *directory.FindOrCreate(
+      "p",
+      {.size = 1, .min_size = 1, .reserve_size = 1, .shared = {Cap(Kind::kPool, "pool web", 1)}});
+  Board& other = *directory.FindOrCreate(
+      "other", {.size = 1, .reserve_size = 1, .shared = {Cap(Kind::kPool, "pool web", 1)}});
+  board.AddAlive();
+  other.AddAlive();
+  EXPECT_FALSE(board.RemoveAliveOfReserve());
+  EXPECT_TRUE(other.RemoveAliveOfReserve());
 }
 
 TEST(Board, GivesOneClaimPerWaiter) {
@@ -143,14 +194,14 @@ TEST(Directory, GivesOneBoardPerKeyToAllThreads) {
       threads.emplace_back([&, t] {
         for (int key = 0; key < kKeys; ++key) {
           seen[t].push_back(directory.FindOrCreate(
-              std::to_string(key), {.size = 1, .storage = "s", .storage_connections_max = 5}));
+              std::to_string(key), {.size = 1, .shared = {Cap(Kind::kStorage, "s", 5)}}));
         }
       });
     }
     for (std::thread& thread : threads) thread.join();
     for (int t = 1; t < 4; ++t) ASSERT_EQ(seen[t], seen[0]);
     EXPECT_EQ(directory.count(), static_cast<uint32_t>(kKeys));
-    EXPECT_EQ(seen[0][0]->storage_quota(), seen[0][1]->storage_quota());
+    EXPECT_EQ(seen[0][0]->shared()[0].quota, seen[0][1]->shared()[0].quota);
     EXPECT_EQ(directory.FindOrCreate("one too many", {}), nullptr);
   }
 }

@@ -79,7 +79,8 @@ class FakeCore final : public PoolHost, public Siblings {
   }
   void MarkChanged(PoolShard&) override { changed = true; }
   void OnPlaceReleased(Board&) override {}
-  void WantPlace(Board&) override { ++places_wanted; }
+  void WantPlace(Board&, const Quota&) override { ++places_wanted; }
+  bool OthersWant(const Board&) override { return others_want; }
   void OnServerOpened(const PooledServer&) override {}
   void OnServerClosing(const PooledServer&, CloseReason reason) override {
     closings.push_back(reason);
@@ -108,6 +109,7 @@ class FakeCore final : public PoolHost, public Siblings {
   std::vector<CloseReason> closings;
   bool changed = false;
   uint32_t places_wanted = 0;
+  bool others_want = false;
 
  private:
   FakeServer& NewServer(uint64_t id) {
@@ -141,10 +143,8 @@ class FakeFleet {
 
   explicit FakeFleet(Options options)
       : timers(Time{1s}), now(Time{1s}), random(options.seed), directory(options.cores, 16) {
-    board = directory.FindOrCreate(options.settings.key,
-                                   {.size = options.settings.pool.size,
-                                    .storage = options.settings.storage.name,
-                                    .storage_connections_max = options.storage_connections_max});
+    options.settings.limits.storage_max = options.storage_connections_max;
+    board = directory.FindOrCreate(options.settings.key, options.settings.Caps());
     for (uint32_t i = 0; i < options.cores; ++i) {
       cores.push_back(std::make_unique<FakeCore>(*this, i));
     }

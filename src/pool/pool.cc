@@ -41,12 +41,20 @@ const char* ToString(CloseReason reason) {
   TRIREME_UNREACHABLE();
 }
 
-PoolSettings PoolSettings::From(const Target& target) {
+PoolSettings PoolSettings::From(const Config& config, const Target& target) {
+  const std::optional<uint32_t> shared = target.route->shared_pool;
+  PoolConfig pool = target.route->pool;
+  pool.size = target.servers.size;
+  pool.min_size = target.servers.min_size;
+  pool.reserve_size = target.servers.reserve_size;
   return {.key = target.key.ToString(),
           .name = absl::StrCat(ToAbsl(target.storage_database), "/", ToAbsl(target.storage_user)),
-          .route_index = target.key.route_index,
-          .mode = target.mode,
-          .pool = target.route->pool,
+          .pool_index = target.key.pool_index,
+          .route_index = target.route_index,
+          .mode = target.route->pool.mode,
+          .pool = std::move(pool),
+          .limits = target.servers,
+          .shared_pool = shared ? config.shared_pools[*shared].name : std::string(),
           .storage = *target.storage,
           .storage_user = std::string(target.storage_user),
           .shared_by_route = target.route->storage_user.empty()
@@ -58,6 +66,23 @@ PoolSettings PoolSettings::From(const Target& target) {
           .startup_parameters = target.route->startup_parameters};
 }
 
+// Keys of names that may hold any byte: what can vary in length stands last, or says how long it
+// is.
+BoardLimits PoolSettings::Caps() const {
+  using Kind = SharedCap::Kind;
+  BoardLimits caps{.size = pool.size, .min_size = pool.min_size, .reserve_size = pool.reserve_size};
+  const auto add = [&](Kind kind, std::string what, std::string text, uint32_t cap) {
+    if (cap > 0) caps.shared.push_back({kind, std::move(what), std::move(text), cap});
+  };
+  if (!shared_pool.empty()) add(Kind::kPool, "pool " + shared_pool, shared_pool, pool.size);
+  add(Kind::kUser, "user " + storage_user, storage_user, limits.user_max);
+  add(Kind::kDatabase,
+      absl::StrCat("database ", storage.name.size(), " ", storage.name, storage_database),
+      storage_database, limits.database_max);
+  add(Kind::kStorage, "storage " + storage.name, storage.name, limits.storage_max);
+  return caps;
+}
+
 PoolShard::PoolShard(const PoolContext& context, Board& board, PoolSettings settings)
     : context_(context),
       board_(board),
@@ -67,8 +92,13 @@ PoolShard::PoolShard(const PoolContext& context, Board& board, PoolSettings sett
       asked_(core_count_, 0),
       aging_timer_([](void* pool) { static_cast<PoolShard*>(pool)->CloseAged(); }, this),
       wait_timer_([](void* pool) { static_cast<PoolShard*>(pool)->OnWaitTimeout(); }, this),
-      retry_timer_([](void* pool) { static_cast<PoolShard*>(pool)->Changed(); }, this) {
+      retry_timer_([](void* pool) { static_cast<PoolShard*>(pool)->Changed(); }, this),
+      reserve_timer_([](void* pool) { static_cast<PoolShard*>(pool)->Changed(); }, this) {
   TRIREME_ASSERT(self_ < core_count_ && core_count_ <= board.core_count());
+  if (settings_.pool.min_size > 0) {
+    warm_due_ = true;
+    Changed();
+  }
 }
 
 PoolShard::~PoolShard() {
@@ -76,11 +106,12 @@ PoolShard::~PoolShard() {
   context_.timers.Cancel(aging_timer_);
   context_.timers.Cancel(wait_timer_);
   context_.timers.Cancel(retry_timer_);
+  context_.timers.Cancel(reserve_timer_);
 }
 
 // --- checkout and return -------------------------------------------------------------------------
 
-void PoolShard::Checkout(Waiter& waiter, ServerUser& user) {
+void PoolShard::Checkout(Waiter& waiter, ServerUser& user, Duration patience) {
   TRIREME_ASSERT(!waiter.waiting());
   ++counters_.checkouts;
   waiter.user = &user;
@@ -88,10 +119,12 @@ void PoolShard::Checkout(Waiter& waiter, ServerUser& user) {
     if (PooledServer* server = HottestIdle()) return Lend(*server, waiter);
   }
   waiter.since = context_.now;
+  waiter.deadline = patience == 0s ? kNever : context_.now + patience;
+  patience_differs_ |= patience != settings_.pool.wait_timeout;
   TRIREME_QUEUE(kWaits, this, &waiter);
   TRIREME_MUTATION(kWaitersLifo) ? waiters_.PushFront(waiter) : waiters_.PushBack(waiter);
   ++counters_.waits;
-  ScheduleWaitTimeout();
+  ScheduleWaitTimeout(waiter.deadline);
   Changed();
 }
 
@@ -152,9 +185,7 @@ void PoolShard::Park(PooledServer& server) {
   if (retired(server)) [[unlikely]]
     return Close(server, CloseReason::kLifetime);
   Move(server, State::kIdle);
-  const Duration timeout = settings_.pool.idle_timeout;
-  ScheduleAging(
-      std::min(server.retire_at_, timeout == 0s ? kNever : server.state_since_ + timeout));
+  ScheduleAging(std::min(server.retire_at_, IdleUntil(server)));
   Changed();
 }
 
@@ -225,9 +256,10 @@ void PoolShard::Stop() {
 }
 
 bool PoolShard::Evict() {
-  if (!waiters_.empty() || idle().empty()) return false;
+  if (!can_evict()) return false;
   TRIREME_COVER(kEvicted);
   Close(*idle().back(), CloseReason::kEvicted);
+  warm_again_at_ = context_.now + kWarmAgain;  // the place is for somebody who waits
   return true;
 }
 
@@ -263,7 +295,7 @@ void PoolShard::OnConnectFailed(PooledServer& server, const PgError& error) {
     TRIREME_COVER(kConnectBackOff);
     const auto half = static_cast<uint64_t>(backoff_.count()) / 2;
     retry_at_ = now + Duration(half + context_.random.Below(half + 1));
-    context_.timers.Schedule(retry_timer_, retry_at_);
+    RetryAt(retry_at_);
   }
   context_.host.OnConnectFailed(*this, error);
   Close(server, CloseReason::kConnectFailed);

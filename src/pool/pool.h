@@ -81,11 +81,13 @@ class PoolHost {
   virtual void FreeServer(PooledServer& server) = 0;
   // Something changed: RunGrants and Publish are due at the end of this turn.
   virtual void MarkChanged(PoolShard& pool) = 0;
-  // A place under the caps of `board` was released; other pools may want it.
+  // A place under the caps of `board` was released; other pools that share one may want it.
   virtual void OnPlaceReleased(Board& board) = 0;
-  // No place under the storage's cap, though the pool itself may grow: asks a pool that has an idle
-  // server there to close it.
-  virtual void WantPlace(Board& board) = 0;
+  // This cap, which other pools share, is full, though the pool itself may grow: asks one of them
+  // that has an idle server to close it.
+  virtual void WantPlace(Board& board, const Quota& full) = 0;
+  // Somebody waits in another pool that shares a cap with this one.
+  virtual bool OthersWant(const Board& board) = 0;
   virtual void OnServerOpened(const PooledServer& server) = 0;
   virtual void OnServerClosing(const PooledServer& server, CloseReason reason) = 0;
   virtual void OnConnectFailed(const PoolShard& pool, const PgError& error) = 0;
@@ -112,9 +114,15 @@ class PoolShard {
 
   // Gives `waiter` a server at once (OnServer is called before this returns) or queues it; a
   // refusal never comes before this returns. `user` receives what the server says while it is lent.
-  void Checkout(Waiter& waiter, ServerUser& user);
+  // It waits no longer than `patience`, 0 = for ever.
+  void Checkout(Waiter& waiter, ServerUser& user, Duration patience);
+  void Checkout(Waiter& waiter, ServerUser& user) {
+    Checkout(waiter, user, settings_.pool.wait_timeout);
+  }
   // The waiter gives up; it is waiting().
   void Leave(Waiter& waiter);
+  // What to tell a client that waits, and goes on waiting.
+  PgError WaitNotice(const Waiter& waiter) const;
 
   // Lent → idle, to another waiter or to another core, at the end of the turn. Nothing is owed and
   // no transaction is open (asserted); bytes left in its inbox are the pool's to judge. In session
@@ -129,7 +137,10 @@ class PoolShard {
   const ParameterSet* welcome() const { return board_.welcome(); }
 
   // Keys of a client that logged in with SCRAM; used where the storage's verifier is the same.
-  void SetPassThrough(const ScramPassThrough& keys) { pass_through_ = keys; }
+  void SetPassThrough(const ScramPassThrough& keys) {
+    if (!pass_through_ && warm_due_) Changed();
+    pass_through_ = keys;
+  }
   const std::optional<ScramPassThrough>& pass_through() const { return pass_through_; }
 
   const PoolSettings& settings() const { return settings_; }
@@ -150,6 +161,8 @@ class PoolShard {
   bool has_waiters() const { return !waiters_.empty(); }
   // Another pool needs a place: closes the coldest idle server; false when there is none to spare.
   bool Evict();
+  bool can_evict() { return waiters_.empty() && !idle().empty(); }
+  Time coldest_since() { return idle().back()->state_since(); }
 
   // --- servers report ---
   void OnLogin(PooledServer& server, const ParameterSet& welcome);   // kLogin → kIdle
@@ -243,7 +256,12 @@ class PoolShard {
   void SeekSteals(uint32_t needed);
   uint32_t ChooseVictim() const;
   void SeekConnections(uint32_t needed);
-  bool TryReserve();
+  void SeekReserve(uint32_t needed);
+  void KeepWarm();
+  bool OpenServer(Board::Purpose purpose);
+  Board::Reservation::Outcome TryReserve(Board::Purpose purpose);
+  void AskForPlace(const Quota& full);
+  void RetryAt(Time at);
   void ReleasePlace();
   void NudgeHungry();
   uint32_t PromisedElsewhere();
@@ -255,10 +273,14 @@ class PoolShard {
 
   // aging.cc: timers
   void ScheduleAging(Time at);
+  Time IdleUntil(const PooledServer& server) const;
+  bool Spare(PooledServer& server);
   void CloseAged();
-  void ScheduleWaitTimeout();
+  void ScheduleWaitTimeout(Time at);
   void OnWaitTimeout();
-  PgError WaitTimeoutError() const;
+  PgError WaitTimeoutError(const Waiter& waiter) const;
+  std::string BusyText() const;
+  std::string BusyDetail() const;
 
   const PoolContext context_;
   Board& board_;
@@ -267,7 +289,8 @@ class PoolShard {
   const uint32_t core_count_;
   bool draining_ = false;
 
-  WaiterList waiters_;  // oldest first
+  WaiterList waiters_;             // oldest first
+  bool patience_differs_ = false;  // … and the first to lose patience may be anywhere
   ServerList lists_[kStates];
   std::optional<ScramPassThrough> pass_through_;
 
@@ -289,10 +312,18 @@ class PoolShard {
   Duration backoff_{0};
   Time retry_at_{};
   std::optional<PgError> connect_error_;  // of the last attempt, until one succeeds
+  const Quota* asked_for_ = nullptr;      // the cap under which we asked others for a place
+  Time ask_again_at_{};
+
+  // min_size: whoever releases a place sees to it that there are enough.
+  static constexpr Duration kWarmAgain = 1s;
+  bool warm_due_ = false;
+  Time warm_again_at_{};
 
   Timer aging_timer_;
   Timer wait_timer_;
   Timer retry_timer_;
+  Timer reserve_timer_;
   Counters counters_;
 };
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "pool/board.h"
 #include "route/route.h"
 
 namespace trireme {
@@ -17,9 +18,12 @@ namespace trireme {
 struct PoolSettings {
   std::string key;           // of the board: PoolKey::ToString()
   std::string name;          // "database/user" at the storage, for texts people read
-  uint32_t route_index = 0;  // into Config::routes
+  uint32_t pool_index = 0;   // of PoolKey
+  uint32_t route_index = 0;  // into Config::routes; of a shared pool, the first that leads there
   PoolMode mode = PoolMode::kTransaction;
-  PoolConfig pool;
+  PoolConfig pool;          // with the sizes that hold for storage_user
+  ServerLimits limits;      // the caps it shares with others
+  std::string shared_pool;  // its name, when routes share it
   StorageConfig storage;
   std::string storage_user;
   // The route that names storage_user, for texts people read; "" = clients log in as themselves.
@@ -28,7 +32,9 @@ struct PoolSettings {
   Secret secret;
   std::vector<std::pair<std::string, std::string>> startup_parameters;
 
-  static PoolSettings From(const Target& target);
+  static PoolSettings From(const Config& config, const Target& target);
+  // Of its board.
+  BoardLimits Caps() const;
 };
 
 }  // namespace trireme

@@ -36,7 +36,9 @@ TEST(PoolThreads, NoCapIsEverExceeded) {
   constexpr uint32_t kSize = 3;
   constexpr uint32_t kStorage = 4;
   Directory directory(kCores, 8);
-  const BoardLimits limits{.size = kSize, .storage = "s", .storage_connections_max = kStorage};
+  const BoardLimits limits{.size = kSize,
+                           .shared = {{SharedCap::Kind::kUser, "user u", "u", kStorage},
+                                      {SharedCap::Kind::kStorage, "storage s", "s", kStorage}}};
   Board* const boards[] = {directory.FindOrCreate("a", limits),
                            directory.FindOrCreate("b", limits)};
   std::atomic<uint32_t> held[2] = {0, 0};
@@ -46,7 +48,8 @@ TEST(PoolThreads, NoCapIsEverExceeded) {
     Random random(core + 1);
     for (int i = 0; i < 3000; ++i) {
       const uint64_t which = random.Below(2);
-      if (boards[which]->TryReserve() != Board::Reservation::kTaken) {
+      if (boards[which]->TryReserve(Board::Purpose::kWaiter).outcome !=
+          Board::Reservation::Outcome::kTaken) {
         RandomPause(random);
         continue;
       }
@@ -63,7 +66,7 @@ TEST(PoolThreads, NoCapIsEverExceeded) {
   EXPECT_EQ(exceeded, 0u);
   EXPECT_GT(taken, 0u);
   EXPECT_EQ(boards[0]->size().open() + boards[1]->size().open(), 0u);
-  EXPECT_EQ(boards[0]->storage_quota()->open(), 0u);
+  for (const Board::Shared& shared : boards[0]->shared()) EXPECT_EQ(shared.quota->open(), 0u);
 }
 
 // A core advertises waiters; the others claim them, and give some claims back.
@@ -231,7 +234,8 @@ class ThreadCore final : public PoolHost, public Siblings {
   }
   void MarkChanged(PoolShard&) override { changed_ = true; }
   void OnPlaceReleased(Board&) override {}
-  void WantPlace(Board&) override {}
+  void WantPlace(Board&, const Quota&) override {}
+  bool OthersWant(const Board&) override { return false; }
   void OnServerOpened(const PooledServer&) override {}
   void OnServerClosing(const PooledServer&, CloseReason) override {}
   void OnConnectFailed(const PoolShard&, const PgError&) override {}

@@ -61,11 +61,8 @@ Pools::~Pools() {
 
 PgResult<PoolShard*> Pools::Find(const Target& target) {
   if (const auto found = by_key_.find(target.key); found != by_key_.end()) return found->second;
-  PoolSettings settings = PoolSettings::From(target);
-  Board* board = context_.directory.FindOrCreate(
-      settings.key, {.size = settings.pool.size,
-                     .storage = settings.storage.name,
-                     .storage_connections_max = settings.storage.connections_max});
+  PoolSettings settings = PoolSettings::From(context_.config, target);
+  Board* board = context_.directory.FindOrCreate(settings.key, settings.Caps());
   if (board == nullptr) {
     return PgError{.severity = severity::kFatal,
                    .sqlstate = sqlstate::kConfigurationLimitExceeded,
@@ -85,6 +82,15 @@ PgResult<PoolShard*> Pools::Find(const Target& target) {
   by_key_.emplace(target.key, pool);
   by_board_.emplace(board, pool);
   return pool;
+}
+
+void Pools::Warm() {
+  const std::vector<RouteConfig>& routes = context_.config.routes;
+  for (size_t i = context_.siblings.self(); i < routes.size(); i += context_.siblings.count()) {
+    if (routes[i].pool.min_size == 0) continue;
+    if (const std::optional<Target> target = ResolveAhead(context_.config, routes[i]))
+      Find(*target);
+  }
 }
 
 PoolShard* Pools::FindByBoard(const Board* board) const {
@@ -187,18 +193,19 @@ void Pools::DiscardPassport(ServerPassport& passport) {
 
 void Pools::FreeServer(PooledServer& server) { closed_.push_back(static_cast<Server*>(&server)); }
 
-// Pools that share the storage's cap with `board`; its own are nudged by PoolShard.
+// Pools that share a cap with `board`; its own are nudged by PoolShard.
 void Pools::OnPlaceReleased(Board& board) {
-  const Quota* quota = board.storage_quota();
-  if (quota == nullptr) return;
+  if (board.shared().empty()) return;
   const uint32_t self = context_.siblings.self();
   const uint32_t count = context_.siblings.count();
   for (const auto& pool : pools_) {
-    if (pool->board().storage_quota() == quota && pool->has_waiters()) MarkChanged(*pool);
+    if (&pool->board() == &board || !pool->has_waiters()) continue;
+    if (pool->board().shares_with(board)) MarkChanged(*pool);
   }
   if (count == 1) return;
   context_.directory.ForEach([&](Board& other) {
-    if (&other == &board || other.storage_quota() != quota) return;
+    if (&other == &board || !other.hungry_cores().AnyBut(self, count)) return;
+    if (!other.shares_with(board)) return;
     const CoreSet& cores = other.hungry_cores();
     for (uint32_t core = cores.Next(0, count); core < count; core = cores.Next(core + 1, count)) {
       if (core == self) continue;
@@ -211,17 +218,20 @@ void Pools::OnPlaceReleased(Board& board) {
   });
 }
 
-void Pools::WantPlace(Board& board) {
-  const Quota* quota = board.storage_quota();
+// Of the pools of this core the one whose idle server has been idle longest, else any of another.
+void Pools::WantPlace(Board& board, const Quota& full) {
   const uint32_t self = context_.siblings.self();
   const uint32_t count = context_.siblings.count();
+  PoolShard* coldest = nullptr;
   for (const auto& pool : pools_) {
-    if (&pool->board() == &board || pool->board().storage_quota() != quota) continue;
-    if (pool->Evict()) return;
+    if (&pool->board() == &board || !pool->board().shares(full) || !pool->can_evict()) continue;
+    if (coldest == nullptr || pool->coldest_since() < coldest->coldest_since())
+      coldest = pool.get();
   }
+  if (coldest != nullptr && coldest->Evict()) return;
   bool asked = count == 1;
   context_.directory.ForEach([&](Board& other) {
-    if (asked || &other == &board || other.storage_quota() != quota) return;
+    if (asked || &other == &board || !other.shares(full)) return;
     for (uint32_t core = 0; core < count && !asked; ++core) {
       // Partner: Publish of that core. A hint: it may have none left when it reads this.
       if (core == self || other.line(core).idle.load(std::memory_order_relaxed) == 0) continue;
@@ -233,6 +243,20 @@ void Pools::WantPlace(Board& board) {
                                     .passport = nullptr});
     }
   });
+}
+
+bool Pools::OthersWant(const Board& board) {
+  if (board.shared().empty()) return false;
+  for (const auto& pool : pools_) {
+    if (pool->has_waiters() && pool->board().shares_with(board)) return true;
+  }
+  bool wanted = false;
+  const uint32_t self = context_.siblings.self();
+  const uint32_t count = context_.siblings.count();
+  context_.directory.ForEach([&](Board& other) {
+    wanted |= other.hungry_cores().AnyBut(self, count) && other.shares_with(board);
+  });
+  return wanted;
 }
 
 void Pools::OnServerOpened(const PooledServer& server) {

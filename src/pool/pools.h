@@ -61,6 +61,9 @@ class Pools final : private PoolHost {
   // when limits.pools_max is reached.
   PgResult<PoolShard*> Find(const Target& target);
 
+  // Makes the pools that are kept warm from the start, this core's share of them.
+  void Warm();
+
   void OnMail(const PoolMail& mail);
   void EndOfTurn();
   bool has_work() const {
@@ -109,7 +112,8 @@ class Pools final : private PoolHost {
   void FreeServer(PooledServer& server) override;
   void MarkChanged(PoolShard& pool) override;
   void OnPlaceReleased(Board& board) override;
-  void WantPlace(Board& board) override;
+  void WantPlace(Board& board, const Quota& full) override;
+  bool OthersWant(const Board& board) override;
   void OnServerOpened(const PooledServer& server) override;
   void OnServerClosing(const PooledServer& server, CloseReason reason) override;
   void OnConnectFailed(const PoolShard& pool, const PgError& error) override;

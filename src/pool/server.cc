@@ -210,6 +210,7 @@ void Server::OnSettlingBytes() {
       case ReplyStep::Event::kParameter:
       case ReplyStep::Event::kStatementError:
       case ReplyStep::Event::kRow:  // nobody waits for it any more
+      case ReplyStep::Event::kHeldError:
         break;
       case ReplyStep::Event::kFake:
         replies_.FakeSent();

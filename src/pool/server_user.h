@@ -28,6 +28,7 @@ class Waiter {
 
   ListNode node;               // PoolShard's queue
   Time since{};                // arrival: fairness is judged by it
+  Time deadline = kNever;      // it is refused then
   ServerUser* user = nullptr;  // set by Checkout: who gets the server
 
  protected:

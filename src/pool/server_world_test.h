@@ -82,7 +82,7 @@ class ServerWorld final : public script::Turning {
             .storage_database = "main",
             .storage_secret = &config.users[0].secret,
             .mode = config.routes[0].pool.mode,
-            .key = {.route_index = 0, .storage_user = "app", .storage_database = "main"}};
+            .key = {.pool_index = 0, .storage_user = "app", .storage_database = "main"}};
   }
 
   Core& core(uint32_t index = 0) { return *cores[index]; }

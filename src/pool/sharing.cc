@@ -184,12 +184,16 @@ void PoolShard::Adopt(const PoolMail& mail) {
 // Servers for the waiters that nothing is on its way for. Steals and connections do not block a
 // waiter's place in the queue: whatever comes first serves the oldest.
 void PoolShard::Seek() {
-  if (waiters_.empty() || draining_) return;
-  const auto waiting = static_cast<uint32_t>(waiters_.count());
-  uint32_t coming = steals_pending_ + PromisedElsewhere();
-  if (shared() && waiting > coming) SeekSteals(waiting - coming);
-  coming = steals_pending_ + PromisedElsewhere() + connecting();
-  if (waiting > coming) SeekConnections(waiting - coming);
+  if (draining_) return;
+  if (!waiters_.empty()) {
+    const auto waiting = static_cast<uint32_t>(waiters_.count());
+    uint32_t coming = steals_pending_ + PromisedElsewhere();
+    if (shared() && waiting > coming) SeekSteals(waiting - coming);
+    coming = steals_pending_ + PromisedElsewhere() + connecting();
+    if (waiting > coming) SeekConnections(waiting - coming);
+  }
+  if (warm_due_) [[unlikely]]
+    KeepWarm();
 }
 
 void PoolShard::SeekSteals(uint32_t needed) {
@@ -235,23 +239,80 @@ uint32_t PoolShard::ChooseVictim() const {
 }
 
 void PoolShard::SeekConnections(uint32_t needed) {
-  const Time now = context_.now;
-  if (now < retry_at_) return;  // the timer brings us back
+  if (context_.now < retry_at_) return RetryAt(retry_at_);
   for (; needed > 0 && connecting() < settings_.storage.connecting_max; --needed) {
-    if (!TryReserve()) return;
-    ++places_;  // until Enter counts it
-    PooledServer* server = context_.host.OpenServer(*this);
-    if (server == nullptr) return ReleasePlace();
-    --places_;
-    server->created_ = now;
-    if (const Duration lifetime = settings_.pool.server_lifetime; lifetime != 0s) {
-      const auto jitter =
-          static_cast<uint64_t>(std::min(settings_.pool.server_lifetime_jitter, lifetime).count());
-      server->retire_at_ = now + lifetime - Duration(context_.random.Below(jitter + 1));
-    }
-    Enter(*server, State::kConnecting);
-    server->BeginConnect();
+    if (OpenServer(Board::Purpose::kWaiter)) continue;
+    if (settings_.pool.reserve_size > 0) [[unlikely]]
+      SeekReserve(needed);
+    return;
   }
+}
+
+// The pool is full. One server of the reserve for each client that has waited for too long and that
+// nothing else is coming for; `needed` clients are without, the youngest.
+void PoolShard::SeekReserve(uint32_t needed) {
+  const Duration patience = settings_.pool.reserve_timeout;
+  uint32_t covered = static_cast<uint32_t>(waiters_.count()) - needed;
+  for (Waiter* waiter = waiters_.front(); waiter != nullptr; waiter = waiters_.next(*waiter)) {
+    const Time at = waiter->since + patience;
+    if (at > context_.now) {
+      if (!reserve_timer_.scheduled()) context_.timers.Schedule(reserve_timer_, at);
+      return;
+    }
+    if (covered > 0) {
+      --covered;
+      continue;
+    }
+    if (connecting() >= settings_.storage.connecting_max) return;
+    if (!OpenServer(Board::Purpose::kLongWaiter)) return;
+    TRIREME_COVER(kReserveUsed);
+  }
+}
+
+// min_size is kept by whoever released a place last, or made the pool: the count is exact, so it
+// does not matter who. It gives way to everybody who waits, here or in a pool that shares a cap,
+// and it takes no server from others.
+void PoolShard::KeepWarm() {
+  const Time now = context_.now;
+  const bool may_log_in =
+      settings_.secret.kind != Secret::Kind::kScram || pass_through_.has_value();
+  if (!may_log_in) return;            // SetPassThrough comes back
+  if (places_ >= isolated_share()) {  // ReleasePlace comes back
+    warm_due_ = false;
+    return;
+  }
+  if (now < std::max(retry_at_, warm_again_at_))
+    return RetryAt(std::max(retry_at_, warm_again_at_));
+  while (board_.size().open() < settings_.pool.min_size) {
+    if (connecting() >= settings_.storage.connecting_max) return;  // OnLogin comes back
+    if (context_.host.OthersWant(board_) || !OpenServer(Board::Purpose::kWarm)) {
+      warm_again_at_ = now + kWarmAgain;
+      return RetryAt(warm_again_at_);
+    }
+    TRIREME_COVER(kKeptWarm);
+  }
+  warm_due_ = false;
+}
+
+// A new connection, when all caps allow it.
+bool PoolShard::OpenServer(Board::Purpose purpose) {
+  if (TryReserve(purpose) != Board::Reservation::Outcome::kTaken) return false;
+  ++places_;  // until Enter counts it
+  PooledServer* server = context_.host.OpenServer(*this);
+  if (server == nullptr) {
+    ReleasePlace();
+    return false;
+  }
+  --places_;
+  server->created_ = context_.now;
+  if (const Duration lifetime = settings_.pool.server_lifetime; lifetime != 0s) {
+    const auto jitter =
+        static_cast<uint64_t>(std::min(settings_.pool.server_lifetime_jitter, lifetime).count());
+    server->retire_at_ = context_.now + lifetime - Duration(context_.random.Below(jitter + 1));
+  }
+  Enter(*server, State::kConnecting);
+  server->BeginConnect();
+  return true;
 }
 
 // Under kIsolated the pool's size is divided once and for all; the first cores get what is left.
@@ -270,26 +331,35 @@ PgError PoolShard::NoShareError() const {
       .hint = "Raise pool.size to the number of cores, or set sharing.policy to steal."};
 }
 
-bool PoolShard::TryReserve() {
-  if (places_ >= isolated_share()) return false;
-  switch (board_.TryReserve()) {
-    case Board::Reservation::kTaken:
-      return true;
-    case Board::Reservation::kPoolFull:
-      return false;
-    case Board::Reservation::kUndone:
-      TRIREME_COVER(kReservationUndone);
-      FenceBoards();  // partner: the fence between Publish and LookAgain of a hungry core
-      NudgeHungry();
-      [[fallthrough]];
-    case Board::Reservation::kStorageFull:
-      if (!retry_timer_.scheduled()) {
-        context_.host.WantPlace(board_);
-        context_.timers.Schedule(retry_timer_, context_.now + kAskAgain);
-      }
-      return false;
+Board::Reservation::Outcome PoolShard::TryReserve(Board::Purpose purpose) {
+  using Outcome = Board::Reservation::Outcome;
+  if (places_ >= isolated_share()) return Outcome::kPoolFull;
+  const Board::Reservation reservation = board_.TryReserve(purpose);
+  if (reservation.undone) {
+    TRIREME_COVER(kReservationUndone);
+    FenceBoards();  // partner: the fence between Publish and LookAgain of a hungry core
+    NudgeHungry();
+    context_.host.OnPlaceReleased(board_);
   }
-  TRIREME_UNREACHABLE();
+  if (reservation.outcome == Outcome::kSharedFull && purpose != Board::Purpose::kWarm) {
+    AskForPlace(*reservation.full->quota);
+  }
+  return reservation.outcome;
+}
+
+// Not at each turn, as long as it is the same cap.
+void PoolShard::AskForPlace(const Quota& full) {
+  if (asked_for_ != &full || context_.now >= ask_again_at_) {
+    asked_for_ = &full;
+    ask_again_at_ = context_.now + kAskAgain;
+    context_.host.WantPlace(board_, full);
+  }
+  RetryAt(ask_again_at_);
+}
+
+void PoolShard::RetryAt(Time at) {
+  if (retry_timer_.scheduled() && retry_timer_.expiry() <= at) return;
+  context_.timers.Schedule(retry_timer_, at);
 }
 
 void PoolShard::ReleasePlace() {
@@ -299,7 +369,8 @@ void PoolShard::ReleasePlace() {
   FenceBoards();  // partner: the fence between Publish and LookAgain of a hungry core
   NudgeHungry();
   context_.host.OnPlaceReleased(board_);
-  if (!waiters_.empty()) Changed();
+  warm_due_ |= settings_.pool.min_size > 0;
+  if (!waiters_.empty() || warm_due_) Changed();
 }
 
 // All of them: the first may be unable to use the place (connecting_max, back-off). Cold.

@@ -66,7 +66,7 @@ AuthMethod EffectiveAuth(const Config& config, const UserConfig* user) {
 
 std::string PoolKey::ToString() const {
   // The length keeps names with "@" in them apart.
-  return absl::StrCat(route_index, ":", storage_user.size(), ":", storage_user, "@",
+  return absl::StrCat(pool_index, ":", storage_user.size(), ":", storage_user, "@",
                       storage_database);
 }
 
@@ -83,6 +83,14 @@ const Secret& StorageSecret(const Config& config, const RouteConfig& route,
   return storage_user != nullptr ? storage_user->secret : none;
 }
 
+uint32_t FirstRouteTo(const Config& config, const RouteConfig& route) {
+  const auto first =
+      std::find_if(config.routes.begin(), config.routes.end(), [&](const RouteConfig& other) {
+        return other.shared_pool == route.shared_pool && other.storage_index == route.storage_index;
+      });
+  return static_cast<uint32_t>(first - config.routes.begin());
+}
+
 }  // namespace
 
 Target Resolve(const Config& config, const RouteConfig& route, const UserConfig& user,
@@ -97,15 +105,32 @@ Target Resolve(const Config& config, const RouteConfig& route, const UserConfig&
                 .storage_database = route.storage_database,
                 .mode = user.pool_mode.value_or(route.pool.mode),
                 .auth = EffectiveAuth(config, &user),
-                .route_clients_max = route.clients_max,
-                .user_clients_max = user.clients_max};
+                .route_index = static_cast<uint32_t>(index)};
   if (target.storage_user.empty()) target.storage_user = names.user;
   if (target.storage_database.empty()) target.storage_database = names.database;
   target.storage_secret = &StorageSecret(config, route, user);
-  target.key = {.route_index = static_cast<uint32_t>(index),
+  target.servers = ServerLimits::Of(
+      config, route, {.user = target.storage_user, .database = target.storage_database});
+  uint32_t pool_index = target.route_index;
+  if (route.shared_pool) {
+    target.route_index = FirstRouteTo(config, route);
+    pool_index = static_cast<uint32_t>(
+        config.routes.size() + *route.shared_pool * config.storages.size() + route.storage_index);
+  }
+  target.key = {.pool_index = pool_index,
                 .storage_user = std::string(target.storage_user),
                 .storage_database = std::string(target.storage_database)};
   return target;
+}
+
+std::optional<Target> ResolveAhead(const Config& config, const RouteConfig& route) {
+  static const UserConfig unknown;
+  const std::string& database =
+      route.storage_database.empty() ? route.database : route.storage_database;
+  const std::string& user = route.storage_user.empty() ? route.user : route.storage_user;
+  if (database == kAny || user == kAny) return std::nullopt;
+  const UserConfig* entry = FindUser(config, user);
+  return Resolve(config, route, entry != nullptr ? *entry : unknown, {database, user});
 }
 
 }  // namespace trireme

@@ -9,11 +9,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "config/config.h"
+#include "route/server_limits.h"
 
 namespace trireme {
 
@@ -32,10 +34,10 @@ bool IsConsole(const Config& config, std::string_view database);
 // in PostgreSQL. nullptr = unknown user: the global method, to be played as a mock exchange.
 AuthMethod EffectiveAuth(const Config& config, const UserConfig* user);
 
-// What tells pools apart. Equal keys share one pool on every core; the route's index stands for the
-// storage and the settings.
+// What tells pools apart. Equal keys share one pool on every core; the index stands for the storage
+// and the settings: that of the route, or, beyond all routes, that of a shared pool at a storage.
 struct PoolKey {
-  uint32_t route_index = 0;
+  uint32_t pool_index = 0;
   std::string storage_user;
   std::string storage_database;
 
@@ -43,10 +45,10 @@ struct PoolKey {
 
   template <typename H>
   friend H AbslHashValue(H state, const PoolKey& key) {
-    return H::combine(std::move(state), key.route_index, key.storage_user, key.storage_database);
+    return H::combine(std::move(state), key.pool_index, key.storage_user, key.storage_database);
   }
 
-  // "0:3:app@main" (route, length of the user, user, database): for logs and traces; distinct for
+  // "0:3:app@main" (index, length of the user, user, database): for logs and traces; distinct for
   // distinct keys, the same in every process that runs the same configuration.
   std::string ToString() const;
 };
@@ -64,8 +66,8 @@ struct Target {
   const Secret* storage_secret = nullptr;
   PoolMode mode = PoolMode::kTransaction;  // the user's, else the route's
   AuthMethod auth = AuthMethod::kReject;
-  uint32_t route_clients_max = 0;  // 0 = no limit
-  uint32_t user_clients_max = 0;   // 0 = no limit
+  ServerLimits servers;
+  uint32_t route_index = 0;  // of `route`; of a shared pool, the first route that leads there
   PoolKey key;
 };
 
@@ -77,5 +79,8 @@ struct ClientNames {
 };
 Target Resolve(const Config& config, const RouteConfig& route, const UserConfig& user,
                ClientNames names);
+
+// The same before any client has come, where the route says it all. It points into the route, too.
+std::optional<Target> ResolveAhead(const Config& config, const RouteConfig& route);
 
 }  // namespace trireme

@@ -137,11 +137,9 @@ TEST(Resolve, UsesTheRoutesIdentityAndTheUsersSettings) {
   route.storage_user = "pooler";
   route.storage_database = "shop_v2";
   route.storage_secret = {.kind = Secret::Kind::kPlaintext, .text = "hunter2"};
-  route.clients_max = 7;
   UserConfig& user = config.users[1];
   user.pool_mode = PoolMode::kSession;
   user.auth = AuthMethod::kTrust;
-  user.clients_max = 3;
   const Target target = Resolve(config, route, user, {"shop", "app"});
   EXPECT_EQ(target.storage, &config.storages[1]);
   EXPECT_EQ(target.storage_user, "pooler");
@@ -149,8 +147,6 @@ TEST(Resolve, UsesTheRoutesIdentityAndTheUsersSettings) {
   EXPECT_EQ(target.storage_secret, &route.storage_secret);
   EXPECT_EQ(target.mode, PoolMode::kSession);
   EXPECT_EQ(target.auth, AuthMethod::kTrust);
-  EXPECT_EQ(target.route_clients_max, 7u);
-  EXPECT_EQ(target.user_clients_max, 3u);
   EXPECT_EQ(target.key, (PoolKey{3, "pooler", "shop_v2"}));
 }
 
@@ -160,6 +156,20 @@ TEST(Resolve, GivesClientsOfOneStorageUserOnePool) {
   const Target app = Resolve(config, config.routes[0], config.users[1], {"shop", "app"});
   const Target bob = Resolve(config, config.routes[0], config.users[2], {"shop", "bob"});
   EXPECT_EQ(app.key, bob.key);
+}
+
+TEST(Resolve, GivesRoutesOfOneSharedPoolOneKeyWhereTheyLeadToTheSame) {
+  Config config = FourRoutes();
+  for (const size_t i : {1, 2, 3}) config.routes[i].shared_pool = 0;
+  for (const size_t i : {0, 1, 2}) config.routes[i].storage_database = "shop";
+  config.routes[3].storage_index = 1;
+  const auto resolve = [&](size_t route) {
+    return Resolve(config, config.routes[route], config.users[1], {"shop", "app"});
+  };
+  EXPECT_EQ(resolve(1).key, resolve(2).key);
+  EXPECT_EQ(resolve(2).route_index, 1u);      // the first of them
+  EXPECT_NE(resolve(0).key, resolve(1).key);  // has its own
+  EXPECT_NE(resolve(3).key, resolve(1).key);  // leads elsewhere
 }
 
 TEST(Resolve, LogsASharedPoolInAsItsStorageUserWhoeverCameFirst) {

@@ -12,11 +12,13 @@
 
 #include "admin/stats.h"
 #include "config/config.h"
+#include "route/client_limits.h"
 #include "session/requests.h"
 
 namespace trireme {
 
 class PoolShard;
+class Quota;
 
 struct AccountCounters {
   uint64_t logins = 0;
@@ -41,6 +43,9 @@ struct Account {
   uint32_t user_index = 0;
   uint32_t clients = 0;          // logged in on this core
   bool reads_sequences = false;  // a client has used currval or lastval
+  ClientLimits limits;
+  Quota* user_clients = nullptr;  // its clients_max, shared by all cores; nullptr = no limit
+  Quota* database_clients = nullptr;
   AccountCounters counters;
   StatsPeriod period;
 };

@@ -51,7 +51,7 @@ void Client::EnterPool(WishRef wish) {
   DropLogin();
   state_ = State::kIdle;
   if (draining_) return CloseWith(clients_.ShutdownError(), "shutdown");
-  ArmIdleTimer();
+  Watch();
   if (clients_.config().log.connections) {
     clients_.log().Info("client logged in", {{"client", id_},
                                              {"user", account_->user},
@@ -260,40 +260,6 @@ std::string_view Client::console_user() const {
   return console_ != nullptr ? std::string_view(console_->user()) : std::string_view();
 }
 
-// --- timers ---
-
-void Client::ArmIdleTimer() {
-  const Duration limit = clients_.config().timeouts.client_idle;
-  if (limit > 0s) clients_.timers().Schedule(timer_, idle_since_ + limit);
-}
-
-void Client::OnTimer() {
-  const Time now = clients_.now();
-  if (state_ == State::kLogin) {
-    CloseWith({.severity = severity::kFatal,
-               .sqlstate = sqlstate::kProtocolViolation,
-               .message = "login was not finished within timeouts.client_login"},
-              "login timeout");
-    return;
-  }
-  if (peer_done_) {
-    Close("client closed its connection with requests unanswered", Farewell::kDrop);
-    return;
-  }
-  const bool at_rest =
-      state_ == State::kIdle || (state_ == State::kLinked && server_->replies().clean());
-  if (at_rest && now >= idle_since_ + clients_.config().timeouts.client_idle) {
-    CloseWith({.severity = severity::kFatal,
-               .sqlstate = sqlstate::kIdleSessionTimeout,
-               .message = "terminating connection due to timeouts.client_idle"},
-              "idle timeout");
-    return;
-  }
-  // Busy, or was busy since: look again when the idle time could be over.
-  if (!at_rest) idle_since_ = now;
-  ArmIdleTimer();
-}
-
 // --- cancel ---
 
 bool Client::ProvesKey(Bytes secret) const {
@@ -319,6 +285,8 @@ bool Client::CancelRequest(CancelObserver* observer) {
   TRIREME_COVER(kCancelledInQueue);
   account_->pool->Leave(*this);
   state_ = State::kIdle;
+  idle_since_ = clients_.now();
+  Watch();
   const auto ready = requests_.PassOver(ReadHead(inbox_.Front().data()));
   std::string text;
   MessageWriter writer(text);

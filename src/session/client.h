@@ -14,8 +14,8 @@
 //
 // client.cc is the life cycle, relay.cc the passage of requests and replies, prepared.cc what is
 // special about prepared statements, client_traces.cc about what statements leave in a session,
-// login.cc how a client gets in. An idle client is this object
-// and nothing else: no buffer, no names, no timer but one.
+// login.cc how a client gets in, client_timers.cc what happens to one that takes too long. An idle
+// client is this object and nothing else: no buffer, no names, no timer but one.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,7 @@
 #include "pool/server.h"
 #include "pool/server_user.h"
 #include "session/account.h"
+#include "session/client_deadlines.h"
 #include "session/requests.h"
 #include "session/statements.h"
 #include "session/traces.h"
@@ -195,8 +196,20 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   void CloseWith(const PgError& error, std::string_view reason);
   void LetGoOfServer();
   void OnPeerDone();
+
+  // client_timers.cc
+  // An activity begins that may have a limit: idleness, a query, a pause in a transaction.
+  void Watch() {
+    if (account_->limits.shortest > 0s) [[unlikely]]
+      WatchFor(account_->limits.shortest);
+  }
+  void WatchFor(Duration limit);
+  void OnQueued();
   void OnTimer();
-  void ArmIdleTimer();
+  void OnOverdue(Deadline::Reason reason);
+  void CancelOverdueQuery();
+  void PassHeldError(const ReplyStep& step);
+  ClientClock Clock() const;
 
   Clients& clients_;
   Stream stream_;
@@ -228,7 +241,8 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   Time request_since_{};  // the query at hand, or the last one, or the wait for a server
   Time transaction_since_{};
   Time idle_since_{};
-  Timer timer_;  // login, idle, half-close: whichever the state needs
+  ClientDeadlines deadlines_;
+  Timer timer_;  // login, half-close, or the earliest deadline: whichever the state needs
 };
 
 }  // namespace trireme

@@ -29,6 +29,7 @@ inline Config TheConfig(const std::string& sockets) {
   config.routes = {{.database = "main", .user = "app"}};
   config.routes[0].pool.size = 1;
   config.routes[0].pool.reset_query = "";
+  config.routes[0].pool.wait_notify = 0s;
   config.timeouts.half_close = 10s;
   config.limits.buffer_bytes = 4096;
   config.limits.buffers_max = 256;
@@ -51,7 +52,7 @@ class World final : public script::Turning,
         streams(*ring, {.high_mark_bytes = config.limits.backlog_bytes_max,
                         .low_mark_bytes = config.limits.backlog_bytes_max / 4}),
         timers(ring->now()),
-        counts(config.routes.size(), config.users.size()) {
+        counts(config.routes.size()) {
     EXPECT_TRUE(ring->Start().ok());
     const AuthResources auth{secret_random, keys, salts};
     Siblings& siblings = *this;

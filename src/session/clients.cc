@@ -13,9 +13,8 @@ namespace trireme {
 
 // --- counts ---
 
-ClientCounts::ClientCounts(size_t route_count, size_t user_count)
-    : routes_(std::make_unique<std::atomic<uint32_t>[]>(route_count)),
-      users_(std::make_unique<std::atomic<uint32_t>[]>(user_count)) {}
+ClientCounts::ClientCounts(size_t route_count)
+    : routes_(std::make_unique<std::atomic<uint32_t>[]>(route_count)) {}
 
 bool ClientCounts::TryAdd(std::atomic<uint32_t>& count, uint32_t limit) {
   // Relaxed: the number itself is all that is shared.
@@ -30,6 +29,18 @@ void ClientCounts::Remove(std::atomic<uint32_t>& count) {
   const uint32_t before = count.fetch_sub(1, std::memory_order_relaxed);
   TRIREME_ASSERT(before > 0);
 }
+
+namespace {
+
+enum class Names : uint8_t { kUser, kAll };
+
+void ReleaseNames(Account& account, Names names) {
+  if (account.user_clients != nullptr) account.user_clients->Release();
+  if (names == Names::kUser) return;
+  if (account.database_clients != nullptr) account.database_clients->Release();
+}
+
+}  // namespace
 
 // --- life ---
 
@@ -153,6 +164,16 @@ PgResult<Account*> Clients::FindAccount(const Target& target, ClientNames names)
   account->pool = std::get<PoolShard*>(pool);
   account->route_index = static_cast<uint32_t>(target.route - config().routes.data());
   account->user_index = static_cast<uint32_t>(target.user - config().users.data());
+  QuotaTable& names_counted = context_.counts.names();
+  const LimitsConfig& limits = config().limits;
+  if (const uint32_t most = target.user->clients_max.value_or(limits.user_clients_max); most > 0) {
+    account->user_clients = &names_counted.FindOrCreate("user " + account->user, most);
+  }
+  if (limits.database_clients_max > 0) {
+    account->database_clients =
+        &names_counted.FindOrCreate("database " + account->database, limits.database_clients_max);
+  }
+  account->limits = ClientLimits::Of(config(), *target.route, *target.user);
   accounts_.push_back(std::move(account));
   return by_name_[key] = accounts_.back().get();
 }
@@ -160,7 +181,6 @@ PgResult<Account*> Clients::FindAccount(const Target& target, ClientNames names)
 std::optional<PgError> Clients::Admit(Client& client, Account& account) {
   const Config& settings = config();
   const RouteConfig& route = settings.routes[account.route_index];
-  const UserConfig& user = settings.users[account.user_index];
   const auto full = [](std::string what, uint32_t limit, std::string option) {
     return PgError{.severity = severity::kFatal,
                    .sqlstate = sqlstate::kTooManyConnections,
@@ -169,19 +189,27 @@ std::optional<PgError> Clients::Admit(Client& client, Account& account) {
                              std::to_string(limit) + " client connections.",
                    .hint = "Raise " + option + ", or close idle connections."};
   };
+  // The narrowest first: who is turned away by a wider one has kept nobody else out meanwhile.
   ClientCounts& counts = context_.counts;
-  if (!ClientCounts::TryAdd(counts.total(), settings.limits.clients_max)) {
-    return full("The pooler", settings.limits.clients_max, "limits.clients_max");
+  if (account.user_clients != nullptr && !account.user_clients->TryReserve()) {
+    const bool own = settings.users[account.user_index].clients_max.has_value();
+    return full("User \"" + account.user + "\"", account.user_clients->cap(),
+                own ? "the user's clients_max" : "limits.user_clients_max");
+  }
+  if (account.database_clients != nullptr && !account.database_clients->TryReserve()) {
+    ReleaseNames(account, Names::kUser);
+    return full("Database \"" + account.database + "\"", account.database_clients->cap(),
+                "limits.database_clients_max");
   }
   if (!ClientCounts::TryAdd(counts.of_route(account.route_index), route.clients_max)) {
-    ClientCounts::Remove(counts.total());
-    return full("The route for database \"" + account.database + "\"", route.clients_max,
-                "the route's clients_max");
+    ReleaseNames(account, Names::kAll);
+    return full("The route for database \"" + route.database + "\" and user \"" + route.user + "\"",
+                route.clients_max, "the route's clients_max");
   }
-  if (!ClientCounts::TryAdd(counts.of_user(account.user_index), user.clients_max)) {
-    ClientCounts::Remove(counts.total());
+  if (!ClientCounts::TryAdd(counts.total(), settings.limits.clients_max)) {
+    ReleaseNames(account, Names::kAll);
     ClientCounts::Remove(counts.of_route(account.route_index));
-    return full("User \"" + account.user + "\"", user.clients_max, "the user's clients_max");
+    return full("The pooler", settings.limits.clients_max, "limits.clients_max");
   }
   ++account.clients;
   ++account.counters.logins;
@@ -195,7 +223,7 @@ void Clients::OnClientClosing(Client& client, std::string_view reason) {
     --account->clients;
     ClientCounts::Remove(context_.counts.total());
     ClientCounts::Remove(context_.counts.of_route(account->route_index));
-    ClientCounts::Remove(context_.counts.of_user(account->user_index));
+    ReleaseNames(*account, Names::kAll);
   }
   if (account != nullptr && config().log.disconnections) {
     log().Info("client disconnected", {{"client", client.id()},

@@ -23,6 +23,7 @@
 #include "config/config.h"
 #include "net/stream.h"
 #include "pool/pools.h"
+#include "pool/quota.h"
 #include "session/account.h"
 #include "session/cancel_key.h"
 #include "session/client.h"
@@ -39,7 +40,7 @@ namespace trireme {
 // end only.
 class ClientCounts {
  public:
-  ClientCounts(size_t route_count, size_t user_count);
+  explicit ClientCounts(size_t route_count);
 
   // A slot under `limit` (0 = no limit), or false.
   [[nodiscard]] static bool TryAdd(std::atomic<uint32_t>& count, uint32_t limit);
@@ -47,12 +48,13 @@ class ClientCounts {
 
   std::atomic<uint32_t>& total() { return total_; }
   std::atomic<uint32_t>& of_route(size_t index) { return routes_[index]; }
-  std::atomic<uint32_t>& of_user(size_t index) { return users_[index]; }
+  // Of users and databases by name, where they have a limit.
+  QuotaTable& names() { return names_; }
 
  private:
   std::atomic<uint32_t> total_{0};
   const std::unique_ptr<std::atomic<uint32_t>[]> routes_;
-  const std::unique_ptr<std::atomic<uint32_t>[]> users_;
+  QuotaTable names_;
 };
 
 // A cancel request on its way to the core of its client and back; owned by whoever holds it.

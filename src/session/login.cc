@@ -7,7 +7,9 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/assert.h"
+#include "config/units.h"
 #include "session/client.h"
 #include "session/clients.h"
 #include "wire/messages.h"
@@ -54,6 +56,17 @@ Login::~Login() { TRIREME_ASSERT(!waiting()); }
 void Login::Cancel() {
   if (waiting()) account_->pool->Leave(*this);
   stage_ = Stage::kDone;
+}
+
+void Login::OnTimeout() {
+  PgError error = Fatal(sqlstate::kQueryCanceled, "canceling authentication due to timeout");
+  error.detail = absl::StrCat("The login was not finished within ",
+                              FormatDuration(clients_.config().timeouts.client_login),
+                              " (timeouts.client_login).");
+  if (stage_ == Stage::kWelcome) {
+    error.detail += " It waited for the first server connection of its pool.";
+  }
+  client_.CloseWith(error, "login timeout");
 }
 
 void Login::Fail(const PgError& error) { client_.CloseWith(error, "login failed"); }
@@ -298,7 +311,7 @@ void Login::EnterPool() {
   if (const ParameterSet* welcome = account_->pool->welcome()) return SendWelcome(*welcome);
   stage_ = Stage::kWelcome;
   since = clients_.now();
-  account_->pool->Checkout(*this, *this);
+  account_->pool->Checkout(*this, *this, account_->limits.wait.after);
 }
 
 // The first server of this pool: it was only needed for what it says at login. Nobody has used it,

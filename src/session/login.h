@@ -40,6 +40,8 @@ class Login final : private Waiter, private ServerUser {
   // Bytes are in the client's inbox.
   void OnBytes();
   void OnKeys(const ScramKeys& keys);
+  // timeouts.client_login is over.
+  void OnTimeout();
   // The client is going: leaves the queue, if it waits.
   void Cancel();
 

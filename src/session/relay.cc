@@ -84,6 +84,7 @@ void Client::PassWholeQuery(Slice&& slice) {
 void Client::PumpRequests() {
   if (pumping_ || state_ == State::kWaiting) return;
   pumping_ = true;
+  if (state_ == State::kIdle) idle_since_ = clients_.now();
   while ((state_ == State::kIdle || state_ == State::kLinked) && !inbox_.empty()) {
     if (stream_.clogged()) break;                                  // until OnDrained
     if (server_ != nullptr && server_->stream().clogged()) break;  // until OnServerDrained
@@ -194,7 +195,9 @@ void Client::BeginWait() {
   TRIREME_ASSERT(state_ == State::kIdle);
   state_ = State::kWaiting;
   request_since_ = clients_.now();
-  account_->pool->Checkout(*this, *this);
+  account_->pool->Checkout(*this, *this, account_->limits.wait.after);
+  if (state_ == State::kWaiting) [[unlikely]]
+    OnQueued();
 }
 
 void Client::OnServer(Server& server) {
@@ -212,6 +215,7 @@ void Client::Link(Server& server) {
   ++account_->counters.assignments;
   account_->counters.wait_ns += (clients_.now() - request_since_).count();
   request_since_ = transaction_since_ = clients_.now();
+  Watch();
   server.replies().TakeCounts();  // of somebody who left before they were told
   ChangeParameters();
 }
@@ -254,6 +258,10 @@ void Client::PumpReplies() {
     // `message` points into the inbox: read it before its bytes move on.
     if (step.event == ReplyStep::Event::kParameter) OnParameter(step.message);
     if (step.event == ReplyStep::Event::kRow) OnAnswer(step.message);
+    if (step.event == ReplyStep::Event::kHeldError) [[unlikely]] {
+      PassHeldError(step);
+      continue;
+    }
     if (step.event == ReplyStep::Event::kInjectedError) {
       const PgError error = ParseErrorBody(step.message);
       inbox.DropFront(step.size);
@@ -340,6 +348,7 @@ bool Client::ActOnReplies(ReplyStep::Event event) {
     case Event::kParameter:
     case Event::kRow:
     case Event::kNeedMore:
+    case Event::kHeldError:
     case Event::kInjectedError:
     case Event::kStatementError:
       return true;
@@ -367,6 +376,7 @@ bool Client::ActOnReplies(ReplyStep::Event event) {
 void Client::OnQuery() {
   request_since_ = clients_.now();
   if (server_->replies().status() == TransactionStatus::kIdle) transaction_since_ = request_since_;
+  Watch();
 }
 
 // Nothing is owed: statistics. Whether the server's stay is over, ReturnIfFree decides.
@@ -385,6 +395,7 @@ void Client::OnReady() {
   if (statements_ != nullptr) statements_->OnReady();
   if (traces_ != nullptr) [[unlikely]]
     SettleTraces(counts);
+  Watch();
 }
 
 // What the server reports is what the client has now: the client asked for it, by SQL or at login.

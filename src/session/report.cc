@@ -132,13 +132,17 @@ void AddPools(Clients& clients, ShardSnapshot& snapshot) {
     const PoolSettings& settings = pool->settings();
     const PoolShard::Counts counts = pool->counts();
     PoolRow row;
-    // With database and user, the route is what tells pools apart on every core alike.
-    row.pool_index = row.route_index = settings.route_index;
+    // With database and user, the index is what tells pools apart on every core alike.
+    row.pool_index = settings.pool_index;
+    row.route_index = settings.route_index;
     row.database = settings.storage_database;
     row.user = settings.storage_user;
     row.storage = settings.storage.name;
     row.mode = settings.mode;
     row.size = settings.pool.size;
+    row.min_size = settings.pool.min_size;
+    row.reserve_size = settings.pool.reserve_size;
+    row.shared_pool = settings.shared_pool;
     std::tie(row.clients_active, row.clients_waiting) = active_and_waiting[pool.get()];
     row.clients_waiting = counts.waiting;
     uint32_t being_canceled = 0;

@@ -35,7 +35,7 @@ FleetShared::FleetShared(const Config& fleet_config, uint32_t core_count, const 
     : config(fleet_config),
       office(core_count, fleet_config.limits.mail_slots),
       directory(core_count, fleet_config.limits.pools_max),
-      clients(fleet_config.routes.size(), fleet_config.users.size()),
+      clients(fleet_config.routes.size()),
       salts(salt),
       cancel_ids(secrets.cancel),
       id_secret(secrets.ids),
@@ -181,6 +181,7 @@ Status Shard::Listen() {
       listeners_.back()->Start();
     }
   }
+  pools_.Warm();
   return OkStatus();
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/marks.h"
+#include "wire/errors.h"
 
 namespace trireme {
 namespace {
@@ -187,9 +188,10 @@ ReplyStep Replies::Next(Bytes bytes) {
     const bool error = head.type == backend::kErrorResponse;
     if (error) DropStaleMarks();
     const bool forward = error ? !ErrorIsOurs() : ForwardNext();
-    if (started && forward != step.forward) break;
+    const bool held = error && forward && hold_error_ && head.body_size() <= kParameterBytesMax;
+    if (started && (held || forward != step.forward)) break;
     const bool read = error ? !forward || MayNameStatement() : RowIsOurs();
-    const uint32_t judge = BytesToJudge(head, read);
+    const uint32_t judge = held ? head.total_size() : BytesToJudge(head, read);
     if (size - at < judge) {
       step.event = Event::kNeedMore;
       step.need = judge;
@@ -197,7 +199,12 @@ ReplyStep Replies::Next(Bytes bytes) {
     }
     const Bytes body = bytes.subspan(at + kHeadBytes, judge - kHeadBytes);
     if (error && !owed_.empty()) step.failed = owed_.front().request;
-    const Event event = OnMessage(head.type, body);
+    Event event = OnMessage(head.type, body);
+    if (held) {
+      hold_error_ = false;
+      const bool canceled = ParseErrorBody(body).sqlstate == sqlstate::kQueryCanceled;
+      if (canceled && event != Event::kBroken) event = Event::kHeldError;
+    }
     if (event == Event::kBroken) {
       step.event = event;
       break;
@@ -240,6 +247,7 @@ bool Replies::TakeWholeAnswer(Bytes bytes) {
   const char status = static_cast<char>(bytes[end + kHeadBytes]);
   if (status != 'I' && status != 'T' && status != 'E') return false;
   owed_.Clear();
+  hold_error_ = false;
   status_ = static_cast<TransactionStatus>(status);
   error_forwarded_ = false;
   ++counts_.queries;
@@ -334,6 +342,7 @@ ReplyStep::Event Replies::OnReadyForQuery(Bytes body) {
   DropStaleMarks();
   status_ = static_cast<TransactionStatus>(status);
   error_forwarded_ = false;
+  if (owed_.empty()) hold_error_ = false;
   if (answered.disposition == Disposition::kForward) {
     ++counts_.queries;
     if (status_ == TransactionStatus::kIdle) ++counts_.transactions;

@@ -38,6 +38,7 @@ struct ReplyStep {
                       // its body
     kStatementError,  // ErrorResponse to a Bind or Describe of the client ended the run: `message`
                       // is its body, which may name a statement as the server does
+    kHeldError,       // the cancel that HoldError() waits for, alone: `message` is its body
     kBroken,          // not the protocol: close the server
   };
   uint32_t size = 0;     // bytes consumed from the front
@@ -114,6 +115,11 @@ class Replies {
   // False: it has not been sent.
   bool SwallowSync();
 
+  // When the next error that the client would get says that the query was canceled (57014), it is
+  // reported first (kHeldError), for it may need other words. Until then, or until nothing is owed;
+  // one of more than 4 KiB passes.
+  void HoldError() { hold_error_ = true; }
+
   // For statistics: what was counted since the last call.
   struct Counts {
     uint32_t queries = 0;       // ReadyForQuery of forwarded requests
@@ -121,6 +127,7 @@ class Replies {
     uint32_t errors = 0;        // told the client
   };
   Counts TakeCounts() { return std::exchange(counts_, Counts{}); }
+  const Counts& counts() const { return counts_; }
   void SetStatus(TransactionStatus status) { status_ = status; }
 
  private:
@@ -147,6 +154,7 @@ class Replies {
   bool skipping_ = false;
   bool needs_sync_ = false;
   bool error_forwarded_ = false;
+  bool hold_error_ = false;
   TransactionStatus status_ = TransactionStatus::kIdle;
   bool discarded_ = false;
   bool unnamed_lost_ = false;

@@ -21,7 +21,7 @@ std::string Message(char type, std::string_view body = "") {
 std::string Ready(char status = 'I') { return Message('Z', std::string(1, status)); }
 
 // What comes of feeding `bytes` in chunks: forwarded bytes, and the events as letters in order
-// (R ready, P parameter, F fake, D row of ours, E injected error, S error of a statement, B
+// (R ready, P parameter, F fake, D row of ours, E injected error, S error of a statement, H held, B
 // broken).
 struct Outcome {
   std::string forwarded;
@@ -46,6 +46,7 @@ Outcome Feed(Replies& replies, std::string_view bytes, size_t chunk) {
       if (step.event == Event::kParameter) outcome.events += 'P';
       if (step.event == Event::kInjectedError) outcome.events += 'E';
       if (step.event == Event::kStatementError) outcome.events += 'S';
+      if (step.event == Event::kHeldError) outcome.events += 'H';
       if (step.event == Event::kFake) {
         outcome.events += 'F';
         replies.FakeSent();
@@ -553,6 +554,52 @@ TEST(Replies, ShowsTheErrorOfABind) {
   const Outcome outcome = FeedAllWays(prepare, answers);
   EXPECT_EQ(outcome.forwarded, answers);
   EXPECT_EQ(outcome.events, "SR");
+}
+
+const std::string kCanceled =
+    Message('E', std::string("SERROR\0C57014\0Mcanceling statement\0", 35) + '\0');
+
+TEST(Replies, HoldsTheErrorOfACancelByItself) {
+  const auto prepare = [](Replies& replies) {
+    ExpectAll(replies, {kQuery});
+    replies.HoldError();
+  };
+  EXPECT_EQ(FeedAllWays(prepare, kRows + kCanceled + Ready()).events, "HR");
+  Replies replies;
+  prepare(replies);
+  const std::string answer = kRows + kCanceled + Ready();
+  const ReplyStep rows = replies.Next(AsBytes(answer));
+  EXPECT_EQ(rows.size, kRows.size());
+  EXPECT_EQ(rows.event, Event::kNone);
+  const ReplyStep held = replies.Next(AsBytes(answer).subspan(rows.size));
+  EXPECT_EQ(held.event, Event::kHeldError);
+  EXPECT_EQ(held.size, kCanceled.size());
+  EXPECT_EQ(held.message.size(), kCanceled.size() - 5);
+}
+
+TEST(Replies, HoldsNoErrorButThatOfACancelAndOnlyOnce) {
+  const std::string other =
+      Message('E', std::string("SERROR\0C22012\0Mdivision by zero\0", 32) + '\0');
+  const auto hold = [](Replies& replies) {
+    ExpectAll(replies, {kQuery, kQuery});
+    replies.HoldError();
+  };
+  EXPECT_EQ(FeedAllWays(hold, other + Ready() + kCanceled + Ready()).events, "R");
+  EXPECT_EQ(FeedAllWays(hold, kCanceled + Ready() + kCanceled + Ready()).events, "HR");
+}
+
+TEST(Replies, HoldsNoErrorOfTheNextClient) {
+  Replies replies;
+  ExpectAll(replies, {kQuery});
+  replies.HoldError();
+  EXPECT_EQ(Feed(replies, kRows + Ready(), 1000).events, "R");
+  ExpectAll(replies, {kQuery});
+  EXPECT_EQ(Feed(replies, kCanceled + Ready(), 1000).events, "R");
+  ExpectAll(replies, {kQuery});
+  replies.HoldError();
+  EXPECT_TRUE(replies.TakeWholeAnswer(AsBytes(kRows + Ready())));
+  ExpectAll(replies, {kQuery});
+  EXPECT_EQ(Feed(replies, kCanceled + Ready(), 1000).events, "R");
 }
 
 TEST(Replies, SwallowsTheSyncBehindAnError) {

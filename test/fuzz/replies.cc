@@ -150,6 +150,10 @@ class Feeding {
         Check(step.size >= kHeadBytes + step.message.size(), "the error is in the step");
         trace_.Event("error of a statement", static_cast<size_t>(step.failed));
         return true;
+      case Event::kHeldError:
+        Check(AtBoundary(), "a held error is a whole message");
+        trace_.Event("held error", step.message.size());
+        return true;
       case Event::kInjectedError:
         trace_.Event("error of ours", static_cast<size_t>(step.failed));
         return true;

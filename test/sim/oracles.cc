@@ -2,6 +2,7 @@
 #include "test/sim/oracles.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace trireme::sim {
 namespace {
@@ -33,13 +34,16 @@ void Oracles::OnViolation(const Violation& violation) {
 
 uint64_t Oracles::PoolCap(size_t cluster_index, const SimBackend& backend) const {
   uint64_t cap = 0;
+  bool shared_counted = false;
   for (const RouteConfig& route : plan_.config.routes) {
     if (route.storage_index != cluster_index) continue;
     const std::string& database =
         route.storage_database.empty() ? route.database : route.storage_database;
     if (database != backend.database()) continue;
     if (!route.storage_user.empty() && route.storage_user != backend.user()) continue;
-    cap += route.pool.size;
+    // What is shared counts once.
+    if (route.shared_pool && std::exchange(shared_counted, true)) continue;
+    cap += route.pool.size + route.pool.reserve_size;
   }
   return cap;
 }
@@ -118,15 +122,18 @@ void Oracles::CheckCaps() {
   }
   directory_->ForEach([this](Board& board) {
     const Quota& size = board.size();
-    if (size.cap() != 0 && size.open() > size.cap()) {
+    const uint32_t reserve = board.reserve_size();
+    if (size.cap() != 0 && size.open() > size.cap() + reserve) {
       Broken("cap", "pool " + board.key() + " holds " + std::to_string(size.open()) +
-                        " places of " + std::to_string(size.cap()));
+                        " places of " + std::to_string(size.cap()) + " and " +
+                        std::to_string(reserve) + " in reserve");
     }
-    const Quota* storage = board.storage_quota();
-    if (storage != nullptr && storage->cap() != 0 && storage->open() > storage->cap()) {
-      Broken("cap", "the storage of pool " + board.key() + " holds " +
-                        std::to_string(storage->open()) + " places of " +
-                        std::to_string(storage->cap()));
+    for (const Board::Shared& shared : board.shared()) {
+      const bool pool = shared.cap.kind == SharedCap::Kind::kPool;
+      if (shared.quota->open() <= shared.quota->cap() + (pool ? reserve : 0)) continue;
+      Broken("cap", "pool " + board.key() + " shares " + shared.cap.key + ", which holds " +
+                        std::to_string(shared.quota->open()) + " places of " +
+                        std::to_string(shared.quota->cap()));
     }
   });
 }
@@ -216,8 +223,10 @@ void Oracles::CheckNothingLeft() {
                          std::string(what));
     };
     want_none(board.size().open(), "places held");
-    want_none(board.storage_quota() != nullptr ? board.storage_quota()->open() : 0,
-              "places of its storage held");
+    for (const Board::Shared& shared : board.shared()) {
+      want_none(shared.quota->open(), "places held under " + shared.cap.key);
+      want_none(shared.quota->alive(), "servers alive under " + shared.cap.key);
+    }
     want_none(board.alive(), "servers alive");
     for (uint32_t core = 0; core < board.core_count(); ++core) {
       want_none(board.line(core).idle.load(), "idle servers on a core");

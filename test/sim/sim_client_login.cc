@@ -135,6 +135,7 @@ void ClientConnection::LoginFailed(const PgError& error) {
   ++client_.counts_.logins_failed;
   const bool expected =
       client_.settings_.allowed_sqlstates.contains(error.sqlstate) || rude_ ||
+      error.sqlstate == sqlstate::kQueryCanceled ||  // it took too long
       (wrong_password_ && asked_password_ && error.sqlstate == sqlstate::kInvalidPassword);
   if (!expected) {
     return Violate(Rule::kLogin, "expected to be let in, got " + ToString(error));

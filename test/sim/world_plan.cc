@@ -73,7 +73,27 @@ PoolConfig DrawPool(Dice& dice) {
   } else {
     pool.reset_query = dice.Of({"DISCARD ALL", "", "RESET ALL"});
   }
+  pool.min_size = std::min(pool.size, dice.Of({0u, 0u, 1u, 3u}));
+  pool.reserve_size = dice.Of({0u, 0u, 1u, 3u});
+  pool.reserve_timeout = dice.Of<Duration>({5ms, 100ms});
+  pool.wait_notify = dice.Of<Duration>({0s, 5ms, 5s});
+  pool.query_timeout = dice.Of<Duration>({0s, 0s, 0s, 10ms, 200ms});
+  pool.transaction_timeout = dice.Of<Duration>({0s, 0s, 0s, 30ms, 500ms});
+  pool.idle_in_transaction_timeout = dice.Of<Duration>({0s, 0s, 0s, 3ms, 200ms});
   return pool;
+}
+
+// Some routes of some worlds share a pool; they agree on what their servers are told at login.
+void DrawSharedPool(Dice& dice, Config& config) {
+  if (!dice.Once(4)) return;
+  config.shared_pools = {{.name = "shared", .pool = DrawPool(dice)}};
+  const RouteConfig first = config.routes[0];
+  for (RouteConfig& route : config.routes) {
+    if (route.storage_index != first.storage_index || dice.Once(4)) continue;
+    route.shared_pool = 0;
+    route.pool = config.shared_pools[0].pool;
+    route.startup_parameters = first.startup_parameters;
+  }
 }
 
 StorageConfig DrawStorage(Dice& dice, uint32_t index) {
@@ -81,6 +101,7 @@ StorageConfig DrawStorage(Dice& dice, uint32_t index) {
   storage.name = "storage" + std::to_string(index);
   storage.hosts = {{.host = "10.0.1." + std::to_string(index + 1), .port = 5432}};
   storage.connections_max = dice.Of({0u, 0u, 1u, 2u, 4u, 8u});
+  storage.database_connections_max = dice.Of({0u, 0u, 0u, 1u, 3u});
   storage.connect_timeout = dice.Of<Duration>({20ms, 200ms, 2s});
   storage.connecting_max = dice.Of({1u, 2u, 4u});
   storage.connect_backoff_min = dice.Of<Duration>({1ms, 10ms, 100ms});
@@ -133,6 +154,9 @@ Config DrawConfig(Dice& dice, uint32_t core_count) {
   for (uint32_t i = 0; i < users; ++i) {
     config.users.push_back(
         {.name = "user" + std::to_string(i), .secret = {Secret::Kind::kPlaintext, kPassword}});
+    if (dice.Once(5)) config.users.back().connections_max = dice.Between(1, 4);
+    if (dice.Once(6)) config.users.back().wait_timeout = dice.Of<Duration>({10ms, 1s, 5s});
+    if (dice.Once(8)) config.users.back().clients_max = dice.Between(2, 5);
   }
   const uint32_t routes = dice.Between(storages, storages + 1);
   for (uint32_t i = 0; i < routes; ++i) {
@@ -146,6 +170,7 @@ Config DrawConfig(Dice& dice, uint32_t core_count) {
     route.pool = DrawPool(dice);
     config.routes.push_back(std::move(route));
   }
+  DrawSharedPool(dice, config);
   config.limits = DrawLimits(dice);
   config.timeouts = DrawTimeouts(dice);
   config.log.level = LogLevel::kDebug;
@@ -184,12 +209,11 @@ Faults DrawFaults(Dice& dice) {
   return faults;
 }
 
-// What a world like this may tell a client at any time.
-std::set<std::string> AllowedErrors() {
-  return {
+// What a world like this may tell a client of such a pool at any time.
+std::set<std::string> AllowedErrors(const PoolConfig& pool) {
+  std::set<std::string> allowed{
       "08001",  // no server could be connected
       "08006",  // the server's connection ended
-      "08P01",  // a login that took too long
       "0A000",  // a transaction in statement mode
       "53000",  // no slot
       "53300",  // waited too long; too many clients
@@ -198,6 +222,10 @@ std::set<std::string> AllowedErrors() {
       "57P03",  // it starts up
       "57P05",  // idle for too long
   };
+  if (pool.query_timeout > 0s) allowed.insert("57014");
+  if (pool.idle_in_transaction_timeout > 0s) allowed.insert("25P03");
+  if (pool.transaction_timeout > 0s) allowed.insert("25P04");
+  return allowed;
 }
 
 SimPoolMode ModeOf(PoolMode mode) {
@@ -236,7 +264,7 @@ WorldPlan::ClientPlan DrawClient(Dice& dice, const Config& config, uint32_t id) 
   settings.keeps_statements =
       route.pool.mode == PoolMode::kSession || route.pool.prepared_statements_max > 0;
   settings.route_parameters = route.startup_parameters;
-  settings.allowed_sqlstates = AllowedErrors();
+  settings.allowed_sqlstates = AllowedErrors(route.pool);
   settings.connections_may_break = true;
   client.habits = dice.Once(4) ? ClientHabits::Polite() : ClientHabits::Drawn(dice.random());
   if (dice.Once(5)) client.habits.deaf_permille = 40;
