@@ -97,11 +97,16 @@ class Direct(Player):
         self.monitor = monitor
 
     def quiet(self, client):
-        if not client.key() or client.unread_by_peer() > 0:
+        """Its backend sleeps or waits for a lock, whatever it has not read yet; or it has read all and waits for more."""
+        if not client.key():
             return False
-        rows = self.monitor.ask(f"SELECT 1 FROM pg_stat_activity WHERE pid = {client.process_id()} AND NOT "
-                                f"(wait_event IS NOT NULL AND (wait_event = 'ClientRead' OR {BLOCKED}))")
-        return not rows
+        backend = f"SELECT 1 FROM pg_stat_activity WHERE pid = {client.process_id()}"
+        if self.monitor.ask(f"{backend} AND ({BLOCKED})"):
+            return True
+        if client.unread_by_peer() > 0:
+            return False
+        gone_or_reading = f"NOT EXISTS ({backend}) OR EXISTS ({backend} AND wait_event = 'ClientRead')"
+        return bool(self.monitor.ask(f"SELECT 1 WHERE {gone_or_reading}"))
 
     def wait_until_quiet(self, client, asked):
         """`asked` = how many ReadyForQuery the client can hope for at most; with so many, nothing is owed."""
