@@ -164,14 +164,14 @@ class Checker {
       const RouteConfig& route = config_.routes[i];
       if (!route.shared_pool) continue;
       used.insert(*route.shared_pool);
-      const auto [first, is_new] =
-          first_of.try_emplace({*route.shared_pool, route.storage_index}, i);
-      if (is_new) continue;
-      const RouteConfig& other = config_.routes[first->second];
+      const auto added = first_of.try_emplace({*route.shared_pool, route.storage_index}, i);
+      if (added.second) continue;
+      const size_t first = added.first->second;
+      const RouteConfig& other = config_.routes[first];
       const auto must_agree = [&](std::string_view key) {
         Error(absl::StrCat("/routes/", i),
               absl::StrCat("shares pool \"", config_.shared_pools[*route.shared_pool].name,
-                           "\" with /routes/", first->second, ", so \"", ToAbsl(key),
+                           "\" with /routes/", first, ", so \"", ToAbsl(key),
                            "\" must be the same there and here"));
       };
       if (route.startup_parameters != other.startup_parameters) must_agree("startup_parameters");

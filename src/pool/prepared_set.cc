@@ -67,6 +67,11 @@ void PreparedSet::Undo(const Note& note) {
   }
 }
 
+void PreparedSet::Suspect(StatementId id) {
+  const auto found = by_id_.find(id);
+  if (found != by_id_.end()) found->second->suspect = true;
+}
+
 void PreparedSet::SuspectAll() {
   for (Entry& entry : entries_) entry.suspect = true;
 }

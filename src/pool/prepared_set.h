@@ -50,6 +50,8 @@ class PreparedSet {
   void OnDiscarded();
   // It turned out not to have it.
   void Forget(StatementId id);
+  // Perhaps it does not have it any more.
+  void Suspect(StatementId id);
   // One of them is out of date ("cached plan must not change result type"), and nobody says which.
   void SuspectAll();
 

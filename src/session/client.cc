@@ -167,6 +167,9 @@ void Client::OnServerEnd(int error) {
 
 void Client::CloseWith(const PgError& error, std::string_view reason) {
   if (state_ == State::kClosing || state_ == State::kClosed) return;
+  if (server_ != nullptr && server_->replies().last_words_forwarded()) {
+    return Close(reason, Farewell::kFlush);
+  }
   std::string text;
   MessageWriter(text).ErrorResponse(error);
   SendText(text);

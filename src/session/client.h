@@ -173,6 +173,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   bool DeallocatesOurs(const SessionEffects& effects) const;
   Pins DoubtOfPrepared() const;
   bool AnswerDeallocate(const SessionEffects& effects);
+  void DeallocateOnServer(const std::string& name);
   bool MayLeave(std::string_view text);
   void LookAtStatement(std::string_view text);
   bool RefusesTraces(std::string_view text);

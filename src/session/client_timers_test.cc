@@ -109,6 +109,17 @@ TEST_F(ClientTimers, EndAClientThatIsIdleInATransaction) {
   EXPECT_TRUE(UntilIdle());  // the server is as good as new
 }
 
+TEST_F(ClientTimers, LeaveTheLastWordToTheServer) {
+  pool().idle_in_transaction_timeout = 30ms;
+  Start();
+  Peer client = LogInFirst();
+  Begin(client);
+  const std::string words = Failed("57P01", severity::kFatal);
+  backend_->Send(words);  // and its end is late
+  client.Expects(words);
+  client.ExpectsEnd();
+}
+
 TEST_F(ClientTimers, DoNotCountAQueryAsIdleness) {
   pool().idle_in_transaction_timeout = 30ms;
   Start();

@@ -94,6 +94,11 @@ bool Client::ActOnText() {
       if (whole) {
         const std::string_view text = TextOfUnnamed(bytes);
         if (RefusesTraces(text)) return true;
+        const SessionEffects& effects = clients_.effects().Find(text, text_rules_);
+        if (DeallocatesOurs(effects) && !effects.effects.front().name.empty()) {
+          DeallocateOnServer(std::string(effects.effects.front().name));
+          return true;
+        }
         const bool leaves = MayLeave(text);
         requests_.OnTextSeen(leaves ? Leaves::kSomething : Leaves::kNothing);
       } else {
@@ -179,7 +184,14 @@ Pins Client::DoubtOfPrepared() const {
 // False: what came before it has to be answered first.
 bool Client::AnswerDeallocate(const SessionEffects& effects) {
   Replies& replies = server_->replies();
-  if (!replies.owed().empty() || replies.needs_sync()) return false;
+  if (replies
+          .needs_sync()) {  // a simple query ends the implicit transaction, and is answered after
+    std::string message;
+    MessageWriter(message).Sync();
+    replies.Expect(Request::kSync, Disposition::kSkip);
+    server_->stream().SendCopy(AsBytes(message));
+  }
+  if (!replies.owed().empty()) return false;
   const Effect& effect = effects.effects.front();
   static constexpr Replies::Outcome kDone{.notes = {.server = false, .client = true},
                                           .answered = true};
@@ -199,6 +211,33 @@ bool Client::AnswerDeallocate(const SessionEffects& effects) {
   writer.ReadyForQuery(replies.status());
   SendText(text);
   return true;
+}
+
+// In the extended protocol its answers are the server's, so the server must have it, and loses it;
+// who else uses it prepares it again. When the pipeline fails the client has lost it nevertheless.
+void Client::DeallocateOnServer(const std::string& name) {
+  const StatementRef statement = *statements_->Find(name);
+  const StatementId id = IdOf(statement);
+  const StatementName on_server(id);
+  Replies& replies = server_->replies();
+  const PreparedSet::Presence presence = server_->prepared().Use(id);
+  if (presence == PreparedSet::Presence::kSuspect) CloseOnServer(id);
+  if (presence == PreparedSet::Presence::kSuspect || presence == PreparedSet::Presence::kAbsent) {
+    MakeRoom();
+    server_->prepared().Add(id);
+    replies.Expect(Request::kParse, Disposition::kSkip, {.server = true, .client = false});
+    SendParse(on_server.view(), statement.text());
+  }
+  server_->prepared().Suspect(id);
+  statements_->Forget(name);
+  std::string text = "DEALLOCATE ";
+  AppendIdentifier(text, on_server.view());
+  text += std::string(3, '\0');  // its end, and no parameter types
+  replies.Expect(Request::kParse, Disposition::kForward);
+  ++account_->counters.requests.parses;
+  SendParse({}, text);
+  requests_.Drop(ReadHead(inbox_.Front().data()).total_size());
+  requests_.OnOtherUnnamedSent();
 }
 
 // --- doubt ---------------------------------------------------------------------------------------
@@ -346,8 +385,8 @@ void Client::TakeParameters(SessionParameters parameters) {
 }
 
 void Client::UpdateAuthorizationPin() {
-  const std::string* now = server_->parameters().Find("session_authorization");
-  const std::string* before = server_->baseline().Find("session_authorization");
+  const std::string* now = server_->parameters().Find(kSessionAuthorization);
+  const std::string* before = server_->baseline().Find(kSessionAuthorization);
   if (now != nullptr && before != nullptr && *now != *before) {
     AddPins(pin::kAuthorization);
   } else {

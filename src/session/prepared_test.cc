@@ -256,6 +256,18 @@ TEST_F(PreparedTest, DeallocatedBySqlAStatementStaysOnTheServer) {
   EXPECT_TRUE(UntilIdle());
 }
 
+TEST_F(PreparedTest, DeallocatedBehindAPipelineWithoutSyncItIsAnsweredInItsTurn) {
+  Start();
+  Peer client = LogInFirst();
+  Prepare(client, "s1");
+  client.Send(Describe("s1") + Query("DEALLOCATE s1"));
+  backend_->Expects(Describe(Name()) + kSync);
+  const std::string described = Message('t', std::string(2, '\0')) + Message('n');
+  backend_->Send(described + Ready());
+  client.Expects(described + Done("DEALLOCATE"));
+  EXPECT_TRUE(UntilIdle());
+}
+
 TEST_F(PreparedTest, DeallocatingWhatIsNotTheClientsIsTheServersToJudge) {
   Start();
   Peer client = LogInFirst();

@@ -223,8 +223,14 @@ void Client::Link(Server& server) {
 void Client::ChangeParameters() {
   Server& server = *server_;
   if (satisfied_hash_ != 0 && server.parameters().hash() == satisfied_hash_) return;
+  ParameterSet has = server.parameters();
+  // What the client has taken on by SET SESSION AUTHORIZATION is not ours to undo.
+  const bool acts_as_other = (pins() & pin::kAuthorization) != 0;
+  if (acts_as_other) {
+    has.Set(kSessionAuthorization, *server.baseline().Find(kSessionAuthorization));
+  }
   const std::string sql =
-      ParameterChanges({.wish = *wish_, .has = server.parameters(), .baseline = server.baseline()});
+      ParameterChanges({.wish = *wish_, .has = has, .baseline = server.baseline()});
   if (sql.empty()) {
     satisfied_hash_ = server.parameters().hash();
     return;
@@ -235,7 +241,11 @@ void Client::ChangeParameters() {
   server.replies().Expect(Request::kQuery, TRIREME_MUTATION(kForgetSwallow) ? Disposition::kForward
                                                                             : Disposition::kSkip);
   server.stream().SendCopy(AsBytes(message));
-  ApplyChanges(*wish_, server.baseline(), server.parameters());
+  ApplyChanges(*wish_, server.baseline(), has);
+  if (acts_as_other) {
+    has.Set(kSessionAuthorization, *server.parameters().Find(kSessionAuthorization));
+  }
+  server.parameters() = std::move(has);
 }
 
 // --- replies ---
@@ -328,7 +338,9 @@ bool Client::ActOnInjectedError(Request failed, PgError error) {
     SendError(refusal != nullptr ? *refusal : error);
     return true;
   }
-  if (traces_ != nullptr && traces_->asked && error.severity == severity::kError) {
+  const ExpectedReplies& owed = server_->replies().owed();
+  if (!owed.empty() && owed.front().disposition == Disposition::kAsk &&
+      error.severity == severity::kError) {
     OnQuestionFailed();
     return true;
   }

@@ -118,6 +118,11 @@ class Requests {
   // The unnamed statement: what the client made last, empty when it has none or it was too long.
   const StatementRef& unnamed() const { return unnamed_; }
   void OnUnnamedSent() { unnamed_ready_ = unnamed_fresh_ = true; }
+  // … and it was another one than the client's, that is over with its transaction.
+  void OnOtherUnnamedSent() {
+    ForgetUnnamed();
+    OnUnnamedSent();
+  }
   // kText: it was looked at; go on with the message.
   enum class Leaves : uint8_t { kNothing, kSomething };
   void OnTextSeen(Leaves leaves) {

@@ -1,13 +1,26 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "session/statements.h"
 
+#include <algorithm>
+#include <array>
+
 #include "auth/crypto.h"
 #include "base/assert.h"
 
 namespace trireme {
 namespace {
 
-constexpr std::string_view kHarmlessParameter = "application_name";
+constexpr auto kHarmlessParameters = std::to_array<std::string_view>(
+    {"application_name", "client_min_messages", "idle_in_transaction_session_timeout",
+     "idle_session_timeout", "lock_timeout", "maintenance_work_mem", "statement_timeout",
+     "synchronous_commit", "transaction_timeout", "work_mem"});
+
+// Custom ones are read when a statement runs.
+bool IsHarmless(std::string_view name) {
+  return name.find('.') != std::string_view::npos ||
+         std::any_of(kHarmlessParameters.begin(), kHarmlessParameters.end(),
+                     [name](std::string_view each) { return CompareNames(each, name) == 0; });
+}
 
 StatementId FirstHalf(const Digest& digest) {
   StatementId id;
@@ -54,7 +67,7 @@ StatementId Statements::IdOf(const StatementRef& statement, StatementId environm
 StatementId Statements::EnvironmentOf(const ParameterSet& parameters) const {
   std::string all;
   for (const ParameterSet::Entry& entry : parameters.entries()) {
-    if (CompareNames(entry.name, kHarmlessParameter) == 0) continue;
+    if (IsHarmless(entry.name)) continue;
     all.append(entry.name).push_back('\0');
     all.append(entry.value).push_back('\0');
   }

@@ -87,7 +87,7 @@ class Statements {
   StatementRef Intern(std::string_view text);
   // The id on any server while the session parameters are these.
   StatementId IdOf(const StatementRef& statement, StatementId environment);
-  // Of the parameters that change what a text means. application_name is none of them.
+  // Of the parameters that change what a text means: not application_name, timeouts, custom ones.
   StatementId EnvironmentOf(const ParameterSet& parameters) const;
 
   size_t count() const { return by_text_.size(); }
@@ -121,6 +121,8 @@ class ClientStatements {
   enum class Added : uint8_t { kYes, kExists, kTooMany };
   Added Add(std::string_view name, StatementRef statement, const Limits& limits);
   void Remove(std::string_view name);
+  // Without a note: it does not come back.
+  void Forget(std::string_view name) { Erase(name); }
   // A request was refused: the error to tell when its turn comes.
   void Refuse(PgError error);
 

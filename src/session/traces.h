@@ -50,6 +50,9 @@ inline constexpr Pins kAnswerable = kTemporary | kAdvisoryLock | kHeldCursor | k
 inline constexpr Pins kLasting = kLibrary | kOther;
 }  // namespace pin
 
+// Whose rights the session has; PostgreSQL reports it.
+inline constexpr std::string_view kSessionAuthorization = "session_authorization";
+
 // `temporary table, LISTEN`; "" = none.
 std::string DescribePins(Pins pins);
 

@@ -92,6 +92,8 @@ class Replies {
   bool skipping() const { return skipping_; }
   // An ErrorResponse went to the client after the last ReadyForQuery.
   bool error_forwarded() const { return error_forwarded_; }
+  // … and out of turn: it was FATAL, and only the end of the connection is still to come.
+  bool last_words_forwarded() const { return error_forwarded_ && owed_.empty() && !skipping_; }
 
   // What became of requests with notes, in order; and whether all prepared statements have gone
   // (DISCARD ALL, DEALLOCATE ALL). Whoever calls Next looks here after each step.

@@ -293,6 +293,18 @@ TEST_P(SessionState, StatementsOfTheProtocolAreDeallocatedBySql) {
   EXPECT_EQ(Types(client.Ask("DEALLOCATE s")), "CZ");
   EXPECT_EQ(SqlstateOf(client.Exchange(Bind("", "s") + Execute("") + Sync())), "26000");
   EXPECT_EQ(SqlstateOf(client.Ask("DEALLOCATE s")), "26000");
+  client.Exchange(Parse("s", "SELECT 2") + Sync());
+  for (const char* outcome : {"12CZ", "E26000"}) {  // by the extended protocol
+    const std::string asked = Parse("", "DEALLOCATE s") + Bind("", "") + Execute("") + Sync();
+    const std::vector<Message> answer = client.Exchange(asked);
+    if (outcome[0] == 'E') {
+      EXPECT_EQ(SqlstateOf(answer), outcome + 1);
+    } else {
+      EXPECT_EQ(Types(answer), outcome);
+    }
+  }
+  EXPECT_EQ(SqlstateOf(client.Exchange(Bind("", "s") + Execute("") + Sync())), "26000");
+  EXPECT_EQ(Types(other.Exchange(Bind("", "o") + Execute("") + Sync())), "2DCZ");
   EXPECT_EQ(Types(client.Ask("DEALLOCATE ALL")), "CZ");
   EXPECT_EQ(Types(other.Exchange(Bind("", "o") + Execute("") + Sync())), "2DCZ");
 }

@@ -211,6 +211,8 @@ class Feeding {
         trace_.Event("statement", at_);
         ActOnStatement();
         return true;
+      case Event::kText:
+        Broken("texts are looked at only when they are watched");
       case Event::kNamedParse:
       case Event::kStaleUnnamed:
         Check(!script_.pinned, "a pinned client may prepare what it likes");

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//
+// When a server is asked what a client has left on it, what comes of its answer, and what happens
+// to a server that has not answered.
+#include "session/client_world_test.h"
+#include "session/report.h"
+#include "session/traces.h"
+
+namespace trireme {
+namespace {
+
+using namespace script;
+
+const std::string kSync = Message('S');
+
+std::string Row(const std::vector<std::optional<std::string_view>>& values) {
+  return Written([&](auto& w) { w.DataRow(values); });
+}
+std::string Asked(const Doubt& doubt) { return Query(Question(doubt)); }
+std::string ParseUnnamed(const std::string& text) {
+  return Message('P', std::string(1, '\0') + text + std::string(3, '\0'));
+}
+const std::string kBindExecuteSync =
+    Message('B', std::string(8, '\0')) + Message('E', std::string(5, '\0')) + kSync;
+const std::string kExecuted = Message('1') + Message('2');
+
+class TracesTest : public ClientTest {
+ protected:
+  // The client asks, the server hears just that, answers, and the client hears just that.
+  void Turn(Peer& client, const std::string& asked, const std::string& answered) {
+    client.Send(asked);
+    backend_->Expects(asked);
+    backend_->Send(answered);
+    client.Expects(answered);
+  }
+  std::string Pinned() {
+    ShardSnapshot snapshot;
+    Report(*world_->clients, {.clients = true}, snapshot);
+    for (const ClientRow& client : snapshot.clients) {
+      if (!client.pinned.empty()) return client.pinned;
+    }
+    return "";
+  }
+};
+
+TEST_F(TracesTest, ALoneSettingGoesAheadOnTheNextServer) {
+  Start();
+  Peer client = LogInFirst(), other = LogIn();
+  Turn(client, Query("SET work_mem = '1MB'"), Done("SET"));
+  EXPECT_TRUE(UntilIdle());
+  other.Send(Query("SELECT 1"));
+  backend_->Expects(Query("RESET \"work_mem\";") + Query("SELECT 1"));
+  backend_->Send(Done("RESET") + Done("SELECT 1"));
+  other.Expects(Done("SELECT 1"));
+  client.Send(Query("SELECT 2"));
+  backend_->Expects(Query("SET \"work_mem\" TO '1MB';") + Query("SELECT 2"));
+  backend_->Send(Done("SET") + Done("SELECT 1"));
+  client.Expects(Done("SELECT 1"));
+}
+
+TEST_F(TracesTest, ALoneSettingThatFailedChangesNothing) {
+  Start();
+  Peer client = LogInFirst(), other = LogIn();
+  Turn(client, Query("SET work_mem = 'x'"), Failed("22023") + Ready());
+  EXPECT_TRUE(UntilIdle());
+  Turn(other, Query("SELECT 1"), Done("SELECT 1"));
+}
+
+TEST_F(TracesTest, ATransactionThatSetsIsFollowedByAQuestion) {
+  Start();
+  Peer client = LogInFirst();
+  Turn(client, Query("BEGIN"), Done("BEGIN", 'T'));
+  Turn(client, Query("SET work_mem = '1MB'"), Done("SET", 'T'));
+  Turn(client, Query("COMMIT"), Done("COMMIT"));
+  backend_->Expects(Asked({.parameters = {"work_mem"}}));
+  client.Send(Query("SELECT 1"));  // does not wait for the answer
+  backend_->Expects(Query("SELECT 1"));
+  backend_->Send(Row({"2MB"}) + Done("SELECT 1") + Done("SELECT 1"));
+  client.Expects(Done("SELECT 1"));
+  EXPECT_TRUE(UntilIdle());
+  Peer other = LogIn();
+  other.Send(Query("SELECT 3"));
+  backend_->Expects(Query("RESET \"work_mem\";") + Query("SELECT 3"));
+  backend_->Send(Done("RESET") + Done("SELECT 1"));
+  other.Expects(Done("SELECT 1"));
+}
+
+TEST_F(TracesTest, WhatTheServerHasKeepsItUntilItHasGone) {
+  Start();
+  Peer client = LogInFirst();
+  Turn(client, Query("LISTEN news"), Done("LISTEN"));
+  backend_->Expects(Asked({.pins = pin::kListen}));
+  backend_->Send(Row({"t"}) + Done("SELECT 1"));
+  EXPECT_TRUE(world_->Until([&] { return Pinned() == "LISTEN"; }));
+  Turn(client, Query("SELECT 1"), Done("SELECT 1"));
+  backend_->ExpectsSilence();  // no doubt about that
+  EXPECT_EQ(Pinned(), "LISTEN");
+  Turn(client, ParseUnnamed("UNLISTEN news") + kBindExecuteSync, kExecuted + Done("UNLISTEN"));
+  backend_->Expects(Asked({.pins = pin::kListen}));
+  backend_->Send(Row({"f"}) + Done("SELECT 1"));
+  EXPECT_TRUE(UntilIdle());
+  EXPECT_EQ(Pinned(), "");
+}
+
+TEST_F(TracesTest, WithoutAnAnswerTheServerIsKeptAndAskedAgain) {
+  Start();
+  Peer client = LogInFirst();
+  Turn(client, Query("LISTEN news"), Done("LISTEN"));
+  for (int i = 0; i < 3; ++i) {
+    backend_->Expects(Asked({.pins = pin::kListen}));
+    backend_->Send(Failed("57014") + Ready());
+  }
+  EXPECT_TRUE(world_->Until([&] { return Pinned() == "unknown"; }));
+  backend_->ExpectsSilence();
+  Turn(client, Query("SELECT 1"), Done("SELECT 1"));
+  backend_->Expects(Asked({.pins = pin::kListen}));
+  backend_->Send(Row({"f"}) + Done("SELECT 1"));
+  EXPECT_TRUE(UntilIdle());
+}
+
+TEST_F(TracesTest, AServerThatHasNotAnsweredIsToldToForgetEverything) {
+  Start();  // its reset query is empty
+  Peer client = LogInFirst();
+  Turn(client, Query("LISTEN news"), Done("LISTEN"));
+  backend_->Expects(Asked({.pins = pin::kListen}));
+  client.Close();
+  backend_->Send(Row({"t"}) + Done("SELECT 1"));
+  backend_->Expects(Query("DISCARD ALL"));
+  backend_->Send(Done("DISCARD ALL"));
+  EXPECT_TRUE(UntilIdle());
+}
+
+TEST_F(TracesTest, WhatNoResetUndoesClosesTheServer) {
+  Start();
+  Peer client = LogInFirst();
+  Turn(client, Query("LOAD 'x'"), Done("LOAD"));
+  EXPECT_TRUE(world_->Until([&] { return Pinned() == "LOAD"; }));
+  client.Close();
+  backend_->Expects(Message('X'));
+  backend_->ExpectsEnd();
+}
+
+TEST_F(TracesTest, ACancelDoesNotHitTheQuestion) {
+  Start();
+  Peer client = LogInFirst();
+  Turn(client, Query("LISTEN news"), Done("LISTEN"));
+  backend_->Expects(Asked({.pins = pin::kListen}));
+  Peer cancel = Connect();
+  cancel.Send(CancelRequest());
+  cancel.ExpectsEnd();
+  backend_->Send(Row({"f"}) + Done("SELECT 1"));
+  EXPECT_TRUE(UntilIdle());
+}
+
+TEST_F(TracesTest, RefusedAtItsPlace) {
+  config_.routes[0].pool.on_session_state = OnSessionState::kReject;
+  Start();
+  Peer client = LogInFirst();
+  const std::string stand_in = Message('E', "refused by the pooler" + std::string(5, '\0'));
+  client.Send(Query("LISTEN news"));
+  backend_->Expects(stand_in + kSync);
+  backend_->Send(Failed("34000") + Ready());
+  EXPECT_EQ(client.ReadError().sqlstate, sqlstate::kFeatureNotSupported);
+  client.Expects(Ready());
+  EXPECT_TRUE(UntilIdle());
+}
+
+}  // namespace
+}  // namespace trireme
