@@ -32,6 +32,22 @@ def extended(account):
         message(b"D", b"P\0"), message(b"E", b"\0\0\0\0\0"), message(b"S", b"")])
 
 
+def prepare(name):
+    """What pgbench -S -M prepared sends once."""
+    return b"".join([message(b"P", name + b"\0SELECT abalance FROM pgbench_accounts WHERE aid = $1;\0\0\0"), message(b"S", b"")])
+
+
+def prepared(account):
+    """… and then for each transaction: libpq's PQsendQueryPrepared."""
+    value = b"%d" % account
+    return b"".join([
+        message(b"B", b"\0P_0\0\0\0\0\1" + struct.pack("!I", len(value)) + value + b"\0\1\0\0"),
+        message(b"D", b"P\0"), message(b"E", b"\0\0\0\0\0"), message(b"S", b"")])
+
+
+REQUESTS = {"simple": simple, "extended": extended, "prepared": prepared}
+
+
 class Client:
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
@@ -66,12 +82,14 @@ class Load:
     """`clients` connections that send pgbench's SELECT, each as soon as it has its answer."""
 
     def __init__(self, port, clients, protocol, accounts):
-        self.request = simple if protocol == "simple" else extended
+        self.request = REQUESTS[protocol]
         self.accounts = accounts
         self.chance = random.Random(1)
         self.clients = {}
         for _ in range(clients):
             client = Client(port)
+            if protocol == "prepared":
+                client.ask(prepare(b"P_0"))
             self.clients[client.socket.fileno()] = client
 
     def run(self, seconds):

@@ -118,11 +118,13 @@ class Machine:
         return self.start([self.options.trireme, config], name, port, thread="trireme/0", **popen, **self.as_user)
 
     def pgbouncer_config(self, port):
+        # Debian's keeps no named statements across servers: its clients keep their servers there, which costs it less.
+        mode = "session" if self.options.protocol == "prepared" else "transaction"
         users = self.path("userlist.txt")
         pathlib.Path(users).write_text('"postgres" ""\n')
         return (f"[databases]\n* = host=127.0.0.1 port={self.postgres_port}\n[pgbouncer]\n"
                 f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = trust\n"
-                f"auth_file = {users}\npool_mode = transaction\nmax_client_conn = 9000\n"
+                f"auth_file = {users}\npool_mode = {mode}\nmax_client_conn = 9000\n"
                 f"default_pool_size = {self.options.pool}\nlog_connections = 0\nlog_disconnections = 0\n")
 
     def trireme_config(self, port):

@@ -6,7 +6,8 @@
     baseline                 the pooler that ratios are taken to
     defaults                 what every workload starts from: load, backend, pool, cores, pins,
                              mode, auth (of clients at the pooler: trust, md5, scram-sha-256)
-    poolers                  [{name, kind, config, …}], kind: direct, floor, pgbouncer, trireme, command
+    poolers                  [{name, kind, config, …}], kind: direct, floor, pgbouncer, trireme, command,
+                             study (Trireme simulated: study.py has the keys under "study" of a workload)
                              busy_core (only the clients of Trireme's core 0 work; of others as many)
     workloads                [{name, load, backend, pool, …}]
     parameters               {"load.clients": [8, 32]}: a grid over any value of a workload, or of a pooler's
@@ -26,12 +27,12 @@ import itertools
 import json
 import pathlib
 
-KINDS = ("direct", "floor", "pgbouncer", "trireme", "command")
+KINDS = ("direct", "floor", "pgbouncer", "trireme", "command", "study")
 PERS = ("transaction", "statement", "connection", "megabyte")
 KNOWN = {"name", "title", "question", "repeats", "baseline", "defaults", "poolers", "workloads", "parameters",
          "metrics", "per", "scale", "tour", "notes"}
 WORKLOAD = {"name", "load", "backend", "pool", "cores", "pins", "mode", "auth", "per", "system_calls",
-            "busy_core"}
+            "busy_core", "study"}
 AUTHS = ("trust", "md5", "scram-sha-256")
 POOLER = {"name", "kind", "config", "command", "config_text", "program", "clients_max", "cores", "threads"}
 
@@ -169,7 +170,7 @@ class Experiment:
         workload, pooler = copy.deepcopy(workload), copy.deepcopy(pooler)
         for name, value in values.items():
             if name.startswith("config."):
-                if pooler["kind"] == "trireme":
+                if pooler["kind"] in ("trireme", "study"):
                     put(pooler, name, value)
                 elif value != self.parameters[name][0]:
                     return None  # it has no such option: once is enough

@@ -17,6 +17,7 @@ import noise  # noqa: E402
 import plots  # noqa: E402
 import report  # noqa: E402
 import stage  # noqa: E402
+import study  # noqa: E402
 import watch  # noqa: E402
 import wire  # noqa: E402
 from experiment import Experiment, ExperimentError, merge, put, shortened  # noqa: E402
@@ -159,6 +160,39 @@ def fabricated(pooler, number, tps, **more):
     return {"key": f"{pooler}{number}", "experiment": "small", "workload": "one", "pooler": pooler, "parameters": {},
             "round": number, "per": "transaction", "seconds": 1.0, "load": load,
             "usage": {"pooler": {"user_s": 0.1, "system_s": 0.2, "run_s": 0.3, "switches": 10}}} | more
+
+
+def simulated(**workload):
+    pooler = {"name": "steal", "kind": "study", "config": {"sharing": {"policy": "steal", "fairness_window": "2ms"}}}
+    definition = {"name": "s", "poolers": [pooler], "workloads": [{"name": "w"} | workload]}
+    return study.arguments(Experiment(definition).runs()[0])
+
+
+class Studies(unittest.TestCase):
+    def value(self, words, flag):
+        return words[words.index(flag) + 1]
+
+    def test_a_workload_means_the_same_as_when_it_is_measured(self):
+        words = simulated(cores=2, pool=8, load={"clients": 64, "think": "1ms"}, backend={"service": "exp:4ms"})
+        for flag, expected in (("--cores", "2"), ("--servers", "8"), ("--clients", "64"), ("--think", "1ms"),
+                               ("--service", "exp:4ms"), ("--policy", "steal"), ("--fairness-window", "2ms")):
+            self.assertEqual(self.value(words, flag), expected)
+        self.assertNotIn("--hot-cores", words)
+
+    def test_only_the_clients_of_a_busy_core_work(self):
+        words = simulated(cores=2, load={"clients": 64}, busy_core=True)
+        self.assertEqual(self.value(words, "--clients"), "32")
+        self.assertEqual(self.value(words, "--hot-cores"), "1")
+
+    def test_counts_for_each_core_grow_with_them(self):
+        words = simulated(cores=16, study={"clients_per_core": 3, "servers_per_core": 2, "hot_share": 0.9})
+        for flag, expected in (("--clients", "48"), ("--servers", "32"), ("--hot-cores", "2"), ("--hot-share", "0.9")):
+            self.assertEqual(self.value(words, flag), expected)
+
+    def test_every_cost_says_where_it_comes_from(self):
+        for name, cost in json.loads(study.COSTS.read_text()).items():
+            if name != "comment":
+                self.assertTrue(cost["how"], name)
 
 
 class Reports(unittest.TestCase):

@@ -47,6 +47,18 @@ def latency(key):
     return lambda record: record["load"]["latency"][key] if record["load"]["latency"]["count"] else None
 
 
+def wait(key):
+    """Of a transaction for anything but its own service and the network; only a study knows it."""
+    return lambda record: record.get("wait", {}).get(key)
+
+
+def busy_share(record):
+    rows = record.get("shards")
+    if not rows or "busy_s" not in rows[0]:
+        return None
+    return sum(row["busy_s"] for row in rows) / len(rows) / record["load"]["seconds"]
+
+
 def sum_cpu(record):
     parts = [usage(record, who, "run_s") for who in ("pooler", "backend", "load")]
     return sum(part for part in parts if part is not None)
@@ -93,6 +105,11 @@ MEASURES = [
     Measure("p99_9", "latency p99.9, µs", "less", "{:,.0f}", latency("p99_9_us")),
     Measure("p99_99", "latency p99.99, µs", "less", "{:,.0f}", latency("p99_99_us")),
     Measure("max", "latency max, µs", "less", "{:,.0f}", latency("max_us")),
+    Measure("wait_mean", "waiting mean, µs", "less", "{:,.1f}", wait("mean_us")),
+    Measure("wait_p50", "waiting p50, µs", "less", "{:,.1f}", wait("p50_us")),
+    Measure("wait_p99", "waiting p99, µs", "less", "{:,.1f}", wait("p99_us")),
+    Measure("wait_p99_9", "waiting p99.9, µs", "less", "{:,.1f}", wait("p99_9_us")),
+    Measure("busy", "cores' busy share", "", "{:.3f}", busy_share),
     Measure("tail", "p99 / p50", "less", "{:.2f}", p99_to_p50),
     Measure("connect_p50", "connect p50, µs", "less", "{:,.0f}",
             lambda r: r["load"]["connect"]["p50_us"] if r["load"]["connect"]["count"] else None),
@@ -129,6 +146,12 @@ MEASURES = [
     Measure("grants", "grants per 1000 {per}s", "", "{:,.1f}",
             lambda r: per_unit(shards(r, "grants_received"), r, 1000)),
     Measure("mails", "letters per 1000 {per}s", "", "{:,.1f}", lambda r: per_unit(shards(r, "mails_sent"), r, 1000)),
+    Measure("queued", "checkouts that waited, per 1000 {per}s", "", "{:,.1f}",
+            lambda r: per_unit(shards(r, "waits"), r, 1000)),
+    Measure("lock_waits", "lock taken while held, per 1000 {per}s", "less", "{:,.1f}",
+            lambda r: per_unit(shards(r, "lock_waits"), r, 1000)),
+    Measure("lock_waited", "waiting for the lock, ns per {per}", "less", "{:,.0f}",
+            lambda r: per_unit(shards(r, "lock_waited_s"), r, 1e9)),
     Measure("wake_ups", "wake-ups per 1000 {per}s", "less", "{:,.1f}",
             lambda r: per_unit(shards(r, "wake_ups_sent"), r, 1000)),
     Measure("busiest", "busiest core's share of receives", "", "{:.3f}", busiest_share),

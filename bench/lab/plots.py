@@ -130,14 +130,16 @@ def bars(title, groups, series):
 
 
 def lines(title, unit, series):
-    """series: [(name, [(x, middle, low, high)])]; logarithmic in x when it spans more than a decade."""
+    """series: [(name, [(x, middle, low, high)])]; logarithmic in x when it spans a decade, in y when it spans two."""
     points = [point for _, row in series for point in row]
     if not points:
         return ""
     canvas = Canvas(title)
     low, high = min(point[0] for point in points), max(point[0] for point in points)
     across = Axis(low, high, LEFT, canvas.width - RIGHT, low > 0 and high / low >= 10)
-    up = Axis(0, max(point[3] for point in points), canvas.height - BOTTOM, TOP)
+    least, most = min(point[2] for point in points), max(point[3] for point in points)
+    steep = least > 0 and most / least >= 100
+    up = Axis(least if steep else 0, most, canvas.height - BOTTOM, TOP, steep)
     horizontal_grid(canvas, up)
     for value in sorted({point[0] for point in points}):
         canvas.line(across.at(value), TOP, across.at(value), canvas.height - BOTTOM, "#f0f0f0")

@@ -182,8 +182,6 @@ def scale_plots(cells, workload):
     settings = cells.settings(workload)
     others = sorted({tuple(pair for pair in setting if pair[0] != cells.scale) for setting in settings}, key=str)
     for other, key in itertools.product(others, cells.metrics()):
-        if not BY_KEY[key].better:
-            continue
         series = []
         for pooler in cells.poolers:
             points = []

@@ -142,6 +142,36 @@ class Smoke(unittest.TestCase):
             self.assertIn("transactions/s", (out / "report.txt").read_text())
             self.assertIn("<svg", (out / "report.html").read_text())
 
+    def test_the_lab_runs_a_study_beside_what_is_measured(self):
+        definition = {"name": "tiny", "repeats": 1, "scale": "cores", "parameters": {"cores": [1, 2]},
+                      "metrics": ["tps", "wait_p99", "steals", "mails"],
+                      "defaults": {"study": {"clients_per_core": 8, "servers_per_core": 2, "warmup": 2,
+                                             "transactions": 300}, "backend": {"service": "exp:200us"}},
+                      "poolers": [{"name": "steal", "kind": "study"},
+                                  {"name": "isolated", "kind": "study",
+                                   "config": {"sharing": {"policy": "isolated"}}},
+                                  {"name": "refused", "kind": "study", "config": {"sharing": {"policy": "x"}}}],
+                      "workloads": [{"name": "skewed", "study": {"hot_share": 0.9}}]}
+        with tempfile.TemporaryDirectory() as folder:
+            path, out = pathlib.Path(folder, "tiny.json"), pathlib.Path(folder, "out")
+            path.write_text(json.dumps(definition))
+            argv = [sys.executable, "-B", str(HERE / "lab"), "run", str(path), "--out", str(out), "--build",
+                    str(BENCH.parent), "--trireme", str(TOOLS["trireme"])]
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            records = [json.loads(line) for line in (out / "runs.jsonl").read_text().splitlines()]
+            self.assertEqual(len(records), 6)
+            if any("has no marks" in record.get("skipped", "") for record in records):
+                self.skipTest("built without marks")
+            for record in records:
+                if record["pooler"] == "refused":
+                    self.assertIn("is none of", record["skipped"])
+                    continue
+                self.assertGreaterEqual(record["load"]["measured"]["transactions"], 300, record)
+                self.assertEqual(len(record["shards"]), record["parameters"]["cores"])
+            self.assertIn("waiting p99", (out / "report.txt").read_text())
+            self.assertIn("<svg", (out / "report.html").read_text())
+
 
 if __name__ == "__main__":
     unittest.main()

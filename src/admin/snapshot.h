@@ -15,6 +15,7 @@
 #include "admin/stats.h"
 #include "base/time.h"
 #include "config/config.h"
+#include "wire/startup.h"
 
 namespace trireme {
 
@@ -53,6 +54,7 @@ struct ClientRow {
   uint32_t core = 0;
   std::string user;      // as the client named it; "" = not known yet
   std::string database;  // as the client named it
+  Replication replication = Replication::kNone;
   State state = State::kLogin;
   SocketEnd peer;
   SocketEnd local;
@@ -81,6 +83,7 @@ struct ServerRow {
   uint32_t core = 0;
   std::string user;      // at the storage
   std::string database;  // at the storage
+  Replication replication = Replication::kNone;
   State state = State::kNew;
   SocketEnd peer;
   SocketEnd local;
@@ -97,7 +100,8 @@ struct ServerRow {
   std::string pinned;       // why its client keeps it; "" = it does not
 };
 
-// One core's share of one pool; rows with one pool_index are one pool.
+// One core's share of one pool; rows with one pool_index are one pool. Replication connections
+// count with the pool they would have had.
 struct PoolRow {
   uint32_t pool_index = kNoIndex;   // of its board; kNoIndex = the console
   uint32_t route_index = kNoIndex;  // into Config::routes

@@ -174,6 +174,7 @@ TEST(ClientView, ShowsAClientThatWaits) {
                     .core = 3,
                     .user = "joe",
                     .database = "shop",
+                    .replication = Replication::kLogical,
                     .state = ClientRow::State::kWaiting,
                     .peer = {"10.0.0.9", 5555},
                     .local = {"10.0.0.1", 6432},
@@ -183,7 +184,7 @@ TEST(ClientView, ShowsAClientThatWaits) {
                     .application_name = "psql",
                     .prepared_statements = 2}};
   EXPECT_EQ(Text(ClientRows(fleet).at(0)),
-            "C|joe|shop|none|waiting|10.0.0.9|5555|10.0.0.1|6432|2024-02-29 23:58:58 UTC|"
+            "C|joe|shop|logical|waiting|10.0.0.9|5555|10.0.0.1|6432|2024-02-29 23:58:58 UTC|"
             "2024-02-29 23:59:56 UTC|1|250000|0|C0xabcdef0123||0||psql|2|1307509027|3|");
 }
 
@@ -202,6 +203,7 @@ TEST(ServerView, ShowsALentServerWithItsLink) {
                     .core = 1,
                     .user = "app",
                     .database = "main",
+                    .replication = Replication::kPhysical,
                     .state = ServerRow::State::kActive,
                     .peer = {"10.0.0.2", 5432},
                     .local = {"10.0.0.1", 40000},
@@ -214,7 +216,7 @@ TEST(ServerView, ShowsALentServerWithItsLink) {
                     .hand_overs = 2,
                     .pinned = "LISTEN"}};
   EXPECT_EQ(Text(ServerRows(fleet).at(0)),
-            "S|app|main|none|active|10.0.0.2|5432|10.0.0.1|40000|2024-02-29 23:59:57 UTC|"
+            "S|app|main|physical|active|10.0.0.2|5432|10.0.0.1|40000|2024-02-29 23:59:57 UTC|"
             "2024-02-29 23:59:58 UTC|0|0|1|S0x7|C0xff|4711|||0|7|1|9|2|LISTEN");
 }
 

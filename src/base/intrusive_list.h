@@ -54,9 +54,19 @@ class List {
     ListNode* node = (element.*kMember).next_;
     return node == &head_ ? nullptr : Owner(node);
   }
+  // The element before `element`, or nullptr at the front.
+  T* previous(T& element) {
+    TRIREME_ASSERT((element.*kMember).linked());
+    ListNode* node = (element.*kMember).previous_;
+    return node == &head_ ? nullptr : Owner(node);
+  }
 
   void PushBack(T& element) { Insert(element.*kMember, head_.previous_, &head_); }
   void PushFront(T& element) { Insert(element.*kMember, &head_, head_.next_); }
+  void InsertBefore(T& next, T& element) {
+    TRIREME_ASSERT((next.*kMember).linked());
+    Insert(element.*kMember, (next.*kMember).previous_, &(next.*kMember));
+  }
 
   void Erase(T& element) {
     ListNode& node = element.*kMember;

@@ -52,6 +52,18 @@ TEST(List, KeepsOrderFromBothEnds) {
   EXPECT_TRUE(items.empty());
 }
 
+TEST(List, InsertsBeforeAnElementAndLooksBack) {
+  Item a('a'), b('b'), c('c');
+  Items items;
+  items.PushBack(c);
+  items.InsertBefore(c, a);
+  items.InsertBefore(c, b);
+  EXPECT_EQ(Names(items), "abc");
+  EXPECT_EQ(items.previous(c), &b);
+  EXPECT_EQ(items.previous(a), nullptr);
+  Clear(items);
+}
+
 TEST(List, ErasesFromAnywhere) {
   Item a('a'), b('b'), c('c');
   Items items;

@@ -25,7 +25,8 @@ namespace trireme {
               mark(kCancelledInQueue) mark(kTooMuchOwed) mark(kMovedToHeap) mark(kFatalOutOfTurn) \
                   mark(kSettlingTimeout) mark(kBacklogMovedToHeap) mark(kClaimLost)               \
                       mark(kStatementEvicted) mark(kQueryOverdue) mark(kClientOverdue)            \
-                          mark(kReserveUsed) mark(kKeptWarm)
+                          mark(kReserveUsed) mark(kKeptWarm) mark(kClaimedByBook)                 \
+                              mark(kGrantedByBook) mark(kClaimVoid) mark(kRejoinedLine)
 #define TRIREME_MUTATIONS(mutation)                                                               \
   mutation(kNone) mutation(kSkipLookAgain) mutation(kDropGrantWithoutWaiter)                      \
       mutation(kCapCheckedNotReserved) mutation(kWaitersLifo) mutation(kNoWake)                   \
@@ -34,7 +35,8 @@ namespace trireme {
                   mutation(kReleaseAtFirstReady) mutation(kCancelHitsNextClient)                  \
                       mutation(kForgetFlush) mutation(kForgetReset) mutation(kForgetUnclaim)      \
                           mutation(kForgetParameter) mutation(kForgetFatal)                       \
-                              mutation(kLingerForEver) mutation(kForwardInjectedParse)
+                              mutation(kLingerForEver) mutation(kForwardInjectedParse)            \
+                                  mutation(kForgetRejoin)
 
 #define TRIREME_ENUMERATOR(name) name,
 #define TRIREME_NAME(name) #name,

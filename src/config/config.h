@@ -35,11 +35,15 @@ enum class AuthMethod : uint8_t { kTrust, kReject, kPassword, kMd5, kScramSha256
 enum class PoolMode : uint8_t { kSession, kTransaction, kStatement };
 // What becomes of statements that leave in the session what cannot move to another server.
 enum class OnSessionState : uint8_t { kPin, kReject, kAllow };
+// What is asked of servers: 3.2 (PostgreSQL 18) has longer cancel keys. Older ones answer with 3.0.
+enum class ServerProtocol : uint8_t { k30, k32 };
+// Clients that ask for a replication connection.
+enum class ReplicationPolicy : uint8_t { kAllow, kRefuse };
+// When the reset query runs: after each client of session mode, only when the client may have left
+// something, after each client of any mode.
+enum class ResetPolicy : uint8_t { kSession, kWhenDirty, kAlways };
 enum class Placement : uint8_t { kLeastLoaded, kKernel };
-enum class Sharing : uint8_t {
-  kSteal,
-  kIsolated
-};  // kSharedMutex joins with the benchmark harness
+enum class Sharing : uint8_t { kSteal, kIsolated, kSharedMutex };
 enum class VictimChoice : uint8_t { kMostIdle, kNearest, kRandom };
 
 struct ListenerConfig {
@@ -64,15 +68,17 @@ struct StorageDatabaseConfig {
 
 struct StorageConfig {
   std::string name;
-  std::vector<HostConfig> hosts;  // tried in order, first that accepts
-  uint32_t connections_max = 0;   // all pools on this storage together; 0 = no limit
+  std::vector<HostConfig> hosts;                  // tried in order, first that accepts
+  ServerProtocol protocol = ServerProtocol::k30;  // the newest that is asked for
+  uint32_t connections_max = 0;  // all pools on this storage together; 0 = no limit
   uint32_t database_connections_max =
       0;  // … in each database, unless it has an entry; 0 = no limit
   std::vector<StorageDatabaseConfig> databases;  // sorted by name
-  Duration connect_timeout = 15s;                // TCP connect and login together
+  uint32_t cancels_max = 32;             // connections with a cancel request at once; 0 = no limit
+  Duration connect_timeout = 15s;        // TCP connect and login together
   uint32_t connecting_max = 4;           // connections being opened at once, per pool and core
   Duration connect_backoff_min = 100ms;  // after a failed connect: doubled up to the maximum,
-  Duration connect_backoff_max = 15s;    //   with jitter; waiters fail fast with the server's error
+  Duration connect_backoff_max = 15s;    //   with jitter
 };
 
 struct UserConfig {
@@ -108,9 +114,17 @@ struct PoolConfig {
   Duration query_timeout = 0s;                // then the query is cancelled
   Duration transaction_timeout = 0s;          // then the client is ended
   Duration idle_in_transaction_timeout = 0s;  // likewise
-  std::string reset_query = "DISCARD ALL";    // session mode, after each client; "" = none
-  Duration reset_timeout = 10s;               // cancel, rollback and reset must settle within this
-  uint32_t prepared_statements_max = 200;     // kept on each server; 0 = named ones are refused
+  std::string connect_query;                  // once on each new server; "" = none
+  ResetPolicy reset = ResetPolicy::kSession;  // when the reset query runs
+  std::string reset_query = "DISCARD ALL";    // "" = none
+  Duration reset_timeout = 10s;        // cancel, rollback, reset and check must settle within this
+  bool cancel_on_disconnect = true;    // else a server whose client left in mid-query is closed
+  bool rollback_on_disconnect = true;  // … in a transaction
+  std::string check_query;             // before a server idle for check_delay is lent; "" = none
+  Duration check_delay = 30s;          // 0 = each time
+  bool deferred_begin = false;         // in transaction mode: BEGIN waits for the next statement
+  uint32_t prepared_statements_max = 200;  // kept on each server; 0 = named ones are refused
+  bool plan_cache = false;  // unnamed ones with parameters are prepared under names, too
   OnSessionState on_session_state = OnSessionState::kPin;  // in transaction and statement mode
 };
 
@@ -133,6 +147,7 @@ struct RouteConfig {
   std::optional<uint32_t> shared_pool;          // into Config::shared_pools
   std::vector<std::pair<std::string, std::string>>
       startup_parameters;  // sent to the server at login
+  ReplicationPolicy replication = ReplicationPolicy::kAllow;
 };
 
 struct LimitsConfig {
@@ -213,6 +228,7 @@ struct Config {
   ConsoleConfig console;
   std::string run_as_user;  // drop privileges to this user after binding; "" = stay
   std::vector<std::string> ignore_startup_parameters;  // accepted and dropped
+  bool application_name_add_host = false;
 };
 
 }  // namespace trireme

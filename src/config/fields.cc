@@ -64,6 +64,9 @@ void FinishPool(const JsonValue& json, Reader& reader, PoolConfig& pool) {
     reader.Error(json.position, absl::StrCat("expected \"min_size\" (", pool.min_size,
                                              ") to be at most \"size\" (", pool.size, ")"));
   }
+  if (pool.reset == ResetPolicy::kAlways && pool.reset_query.empty()) {
+    reader.Error(json.position, "\"reset\" is \"always\", but \"reset_query\" is empty");
+  }
   const bool limited = pool.server_lifetime.count() > 0;
   if (!limited || pool.server_lifetime_jitter <= pool.server_lifetime) return;
   const JsonMember* written = json.Find("server_lifetime_jitter");
@@ -281,7 +284,12 @@ const Section<Config>& SectionOf() {
                {.key = "ignore_startup_parameters",
                 .description =
                     "startup parameters to accept and drop instead of refusing the client",
-                .pgbouncer = "ignore_startup_parameters"})),
+                .pgbouncer = "ignore_startup_parameters"}),
+          Make(&Config::application_name_add_host, Flag{},
+               {.key = "application_name_add_host",
+                .description = "at login, append the client's address to its application_name: "
+                               "\"app - 10.0.0.7:51234\", \"app - unix\"",
+                .pgbouncer = "application_name_add_host"})),
   };
   return section;
 }
@@ -363,7 +371,8 @@ const Section<SharingConfig>& SectionOf() {
                {.key = "policy",
                 .description =
                     "\"steal\": a core without a free server takes an idle one of another "
-                    "core; \"isolated\": never (for comparison)"}),
+                    "core; \"isolated\": never; \"shared_mutex\": all cores share each pool behind "
+                    "a lock (both for comparison)"}),
           Make(&SharingConfig::victim, Choice<VictimChoice>{},
                {.key = "victim", .description = "which core to ask for an idle server"}),
           Make(&SharingConfig::fairness_window, TimeSpan{.least = 0s, .most = 60s},
@@ -393,6 +402,11 @@ const Section<StorageConfig>& SectionOf() {
                                "\"[::1]:5432\", \"db.example:5432\", \"/run/postgresql:5432\"",
                 .pgbouncer = "host",
                 .presence = Presence::kRequired}),
+          Make(&StorageConfig::protocol, Choice<ServerProtocol>{},
+               {.key = "protocol",
+                .description = "the newest version of the protocol to ask servers for: 3.2 has "
+                               "longer cancel keys; PostgreSQL before 18 answers with 3.0, some "
+                               "poolers refuse"}),
           Make(&StorageConfig::connections_max, Count{.least = 0, .most = kConnectionsMax},
                {.key = "connections_max",
                 .description =
@@ -406,6 +420,10 @@ const Section<StorageConfig>& SectionOf() {
                NamedObjects<StorageDatabaseConfig>{.what = "databases", .most = 100'000},
                {.key = "databases",
                 .description = "the databases there that need another limit, by name"}),
+          Make(&StorageConfig::cancels_max, Count{.least = 0, .most = kConnectionsMax},
+               {.key = "cancels_max",
+                .description = "connections that carry a cancel request at once, divided among "
+                               "the cores, one each at least; more wait in line; 0 = no limit"}),
           Make(&StorageConfig::connect_timeout, kSomeTime,
                {.key = "connect_timeout",
                 .description = "TCP connect and login together",
@@ -565,21 +583,63 @@ const Section<PoolConfig>& SectionOf() {
                 .description = "end a client that asks nothing for longer while its "
                                "transaction is open (25P03); 0 = never",
                 .pgbouncer = "idle_transaction_timeout"}),
+          Make(&PoolConfig::connect_query, kTextOrEmpty,
+               {.key = "connect_query",
+                .description = "run once on each new server before its first client; when it "
+                               "fails, so does the connection; what it sets, a reset undoes; "
+                               "\"\" = none",
+                .pgbouncer = "connect_query"}),
+          Make(&PoolConfig::reset, Choice<ResetPolicy>{},
+               {.key = "reset",
+                .description =
+                    "when `reset_query` runs: \"session\": after each client in session mode; "
+                    "\"when_dirty\": likewise, but only when one of its statements may have left "
+                    "something; \"always\": in transaction and statement mode, too, after each "
+                    "transaction",
+                .pgbouncer = "server_reset_query_always"}),
           Make(&PoolConfig::reset_query, kTextOrEmpty,
                {.key = "reset_query",
-                .description = "run after each client in session mode; \"\" = none",
+                .description = "what makes a server as new; see `reset`; \"\" = none",
                 .pgbouncer = "server_reset_query"}),
           Make(&PoolConfig::reset_timeout, kSomeTime,
                {.key = "reset_timeout",
                 .description =
-                    "cancel, rollback and reset must settle within this, or the server is "
-                    "closed"}),
+                    "cancel, rollback, reset and check must settle within this, or the server "
+                    "is closed"}),
+          Make(&PoolConfig::cancel_on_disconnect, Flag{},
+               {.key = "cancel_on_disconnect",
+                .description = "cancel the query of a client that has gone, and keep the server; "
+                               "false: close the server"}),
+          Make(&PoolConfig::rollback_on_disconnect, Flag{},
+               {.key = "rollback_on_disconnect",
+                .description = "roll back the transaction of a client that has gone, and keep the "
+                               "server; false: close the server"}),
+          Make(&PoolConfig::check_query, kTextOrEmpty,
+               {.key = "check_query",
+                .description = "run on a server that has been idle for `check_delay` before it is "
+                               "lent; \";\" is an empty query; \"\" = no check",
+                .pgbouncer = "server_check_query"}),
+          Make(&PoolConfig::check_delay, kAnyTime,
+               {.key = "check_delay",
+                .description = "see `check_query`; 0 = before each use",
+                .pgbouncer = "server_check_delay"}),
+          Make(&PoolConfig::deferred_begin, Flag{},
+               {.key = "deferred_begin",
+                .description =
+                    "in transaction mode, answer a bare BEGIN at once and send it with the next "
+                    "statement: no server is needed before, and no round trip"}),
           Make(&PoolConfig::prepared_statements_max, Count{.least = 0, .most = 1 << 20},
                {.key = "prepared_statements_max",
                 .description = "in transaction and statement mode, named prepared statements "
                                "kept on each server, the least recently used one is closed; "
                                "0 = named ones are refused",
                 .pgbouncer = "max_prepared_statements"}),
+          Make(&PoolConfig::plan_cache, Flag{},
+               {.key = "plan_cache",
+                .description =
+                    "in transaction and statement mode, prepare unnamed statements with "
+                    "parameters like named ones, so that servers keep their plans (which may "
+                    "become generic ones, see plan_cache_mode of PostgreSQL)"}),
           Make(&PoolConfig::on_session_state, Choice<OnSessionState>{},
                {.key = "on_session_state",
                 .description =
@@ -637,7 +697,14 @@ const Section<RouteConfig>& SectionOf() {
                                "storage and database as the same user use the same servers"}),
           Make(&RouteConfig::startup_parameters, Parameters{},
                {.key = "startup_parameters",
-                .description = "settings sent to the server at login, by name"})),
+                .description = "settings sent to the server at login, by name"}),
+          Make(&RouteConfig::replication, Choice<ReplicationPolicy>{},
+               {.key = "replication",
+                .description =
+                    "replication connections (`replication=true` or `database`, as of "
+                    "pg_basebackup or a standby): each gets a server connection of its own, "
+                    "outside the pool's `size`, or they are refused; PostgreSQL asks for the "
+                    "REPLICATION attribute of whoever logs in there"})),
       .finish = &FinishRoute,
   };
   return section;

@@ -34,9 +34,10 @@ constexpr std::string_view kEverything = R"({
   "storages": {
     "main": {
       "hosts": ["127.0.0.1:5433", "[::1]:5434", "/var/run/postgresql:5435"],
+      "protocol": "3.2",
       "connections_max": 101, "database_connections_max": 102,
       "databases": {"shop": {"connections_max": 103}},
-      "connect_timeout": "3s", "connecting_max": 5,
+      "cancels_max": 6, "connect_timeout": "3s", "connecting_max": 5,
       "connect_backoff_min": "200ms", "connect_backoff_max": "16s"
     }
   },
@@ -53,7 +54,10 @@ constexpr std::string_view kEverything = R"({
     "idle_timeout": "1s", "server_lifetime": "10s",
     "server_lifetime_jitter": "3s", "wait_timeout": "4s", "wait_notify": "32s",
     "query_timeout": "33s", "transaction_timeout": "34s", "idle_in_transaction_timeout": "35s",
-    "reset_query": "RESET ALL", "reset_timeout": "5s", "prepared_statements_max": 55,
+    "connect_query": "SELECT 1", "reset": "when_dirty", "reset_query": "RESET ALL",
+    "reset_timeout": "5s", "cancel_on_disconnect": false, "rollback_on_disconnect": false,
+    "check_query": ";", "check_delay": "36s", "deferred_begin": true,
+    "prepared_statements_max": 55, "plan_cache": true,
     "on_session_state": "allow"
   },
   "shared_pools": {
@@ -62,7 +66,10 @@ constexpr std::string_view kEverything = R"({
       "idle_timeout": "45s", "server_lifetime": "46s",
       "server_lifetime_jitter": "3s", "wait_timeout": "47s", "wait_notify": "48s",
       "query_timeout": "49s", "transaction_timeout": "50s", "idle_in_transaction_timeout": "51s",
-      "reset_query": "RESET ALL", "reset_timeout": "52s", "prepared_statements_max": 56,
+      "connect_query": "SELECT 2", "reset": "always", "reset_query": "RESET ALL",
+      "reset_timeout": "52s", "cancel_on_disconnect": true, "rollback_on_disconnect": false,
+      "check_query": "SELECT 3", "check_delay": "53s", "deferred_begin": true,
+      "prepared_statements_max": 56, "plan_cache": false,
       "on_session_state": "pin"
     }
   },
@@ -76,14 +83,18 @@ constexpr std::string_view kEverything = R"({
         "idle_timeout": "11s", "server_lifetime": "12s",
         "server_lifetime_jitter": "0", "wait_timeout": "14s", "wait_notify": "0",
         "query_timeout": "63s", "transaction_timeout": "64s",
-        "idle_in_transaction_timeout": "65s", "reset_query": "", "reset_timeout": "15s",
-        "prepared_statements_max": 0, "on_session_state": "reject"
+        "idle_in_transaction_timeout": "65s", "connect_query": "", "reset": "session",
+        "reset_query": "", "reset_timeout": "15s", "cancel_on_disconnect": false,
+        "rollback_on_disconnect": true, "check_query": "", "check_delay": "0",
+        "deferred_begin": false,
+        "prepared_statements_max": 0, "plan_cache": true, "on_session_state": "reject"
       },
-      "startup_parameters": {"search_path": "shop", "work_mem": "64MB"}
+      "startup_parameters": {"search_path": "shop", "work_mem": "64MB"}, "replication": "refuse"
     },
     {
       "database": "*", "user": "*", "storage": "main", "storage_database": "",
-      "storage_user": "", "clients_max": 0, "shared_pool": "web", "startup_parameters": {}
+      "storage_user": "", "clients_max": 0, "shared_pool": "web", "startup_parameters": {},
+      "replication": "allow"
     }
   ],
   "limits": {
@@ -104,7 +115,8 @@ constexpr std::string_view kEverything = R"({
   },
   "console": {"database": "control", "admin_users": ["app"], "stats_users": ["app", "app"]},
   "run_as_user": "nobody",
-  "ignore_startup_parameters": ["extra_float_digits", "options"]
+  "ignore_startup_parameters": ["extra_float_digits", "options"],
+  "application_name_add_host": true
 }
 )";
 
@@ -170,6 +182,7 @@ TEST(Fields, ReadStoragesAndUsersIntoTheirMembers) {
   EXPECT_EQ(storage.hosts[1].host, "::1");
   EXPECT_EQ(storage.hosts[2].host, "/var/run/postgresql");
   EXPECT_EQ(storage.hosts[2].port, 5435);
+  EXPECT_EQ(storage.protocol, ServerProtocol::k32);
   EXPECT_EQ(storage.connections_max, 101u);
   EXPECT_EQ(storage.database_connections_max, 102u);
   ASSERT_EQ(storage.databases.size(), 1u);
@@ -177,6 +190,7 @@ TEST(Fields, ReadStoragesAndUsersIntoTheirMembers) {
   EXPECT_EQ(storage.databases[0].connections_max, 103u);
   EXPECT_EQ(storage.connect_timeout, 3s);
   EXPECT_EQ(storage.connecting_max, 5u);
+  EXPECT_EQ(storage.cancels_max, 6u);
   EXPECT_EQ(storage.connect_backoff_min, 200ms);
   EXPECT_EQ(storage.connect_backoff_max, 16s);
   ASSERT_EQ(config.users.size(), 1u);
@@ -212,9 +226,17 @@ TEST(Fields, ReadPoolsAndRoutesIntoTheirMembers) {
   EXPECT_EQ(config.pool.query_timeout, 33s);
   EXPECT_EQ(config.pool.transaction_timeout, 34s);
   EXPECT_EQ(config.pool.idle_in_transaction_timeout, 35s);
+  EXPECT_EQ(config.pool.connect_query, "SELECT 1");
+  EXPECT_EQ(config.pool.reset, ResetPolicy::kWhenDirty);
   EXPECT_EQ(config.pool.reset_query, "RESET ALL");
   EXPECT_EQ(config.pool.reset_timeout, 5s);
+  EXPECT_FALSE(config.pool.cancel_on_disconnect);
+  EXPECT_FALSE(config.pool.rollback_on_disconnect);
+  EXPECT_EQ(config.pool.check_query, ";");
+  EXPECT_EQ(config.pool.check_delay, 36s);
+  EXPECT_TRUE(config.pool.deferred_begin);
   EXPECT_EQ(config.pool.prepared_statements_max, 55u);
+  EXPECT_TRUE(config.pool.plan_cache);
   EXPECT_EQ(config.pool.on_session_state, OnSessionState::kAllow);
   ASSERT_EQ(config.shared_pools.size(), 1u);
   EXPECT_EQ(config.shared_pools[0].name, "web");
@@ -236,6 +258,7 @@ TEST(Fields, ReadPoolsAndRoutesIntoTheirMembers) {
   EXPECT_EQ(route.pool.server_lifetime_jitter, 0s);
   EXPECT_EQ(route.pool.reset_query, "");
   using Pairs = std::vector<std::pair<std::string, std::string>>;
+  EXPECT_EQ(route.replication, ReplicationPolicy::kRefuse);
   EXPECT_EQ(route.startup_parameters, (Pairs{{"search_path", "shop"}, {"work_mem", "64MB"}}));
 }
 

@@ -270,6 +270,8 @@ TEST(Load, ChecksWhatMustHoldBetweenFields) {
       {{"\"hosts\"", "\"connections_max\": 10, \"hosts\""},
        "4:12: warning: /routes/0: its pools may have 20 servers, but storage \"main\" allows 10 "
        "(\"connections_max\")"},
+      {{"\"console\": {}", "\"pool\": {\"reset\": \"always\", \"reset_query\": \"\"}"},
+       "5:9: error: /pool: \"reset\" is \"always\", but \"reset_query\" is empty"},
       {{"\"console\": {}", "\"pool\": {\"size\": 2, \"min_size\": 3}"},
        "5:9: error: /pool: expected \"min_size\" (3) to be at most \"size\" (2)"},
       {{"\"storage\": \"main\"", "\"storage\": \"main\", \"shared_pool\": \"web\""},

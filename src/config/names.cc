@@ -21,6 +21,19 @@ constexpr EnumName<PoolMode> kPoolModes[] = {
     {PoolMode::kTransaction, "transaction"},
     {PoolMode::kStatement, "statement"},
 };
+constexpr EnumName<ServerProtocol> kServerProtocols[] = {
+    {ServerProtocol::k30, "3.0"},
+    {ServerProtocol::k32, "3.2"},
+};
+constexpr EnumName<ReplicationPolicy> kReplicationPolicies[] = {
+    {ReplicationPolicy::kAllow, "allow"},
+    {ReplicationPolicy::kRefuse, "refuse"},
+};
+constexpr EnumName<ResetPolicy> kResetPolicies[] = {
+    {ResetPolicy::kSession, "session"},
+    {ResetPolicy::kWhenDirty, "when_dirty"},
+    {ResetPolicy::kAlways, "always"},
+};
 constexpr EnumName<Placement> kPlacements[] = {
     {Placement::kLeastLoaded, "least_loaded"},
     {Placement::kKernel, "kernel"},
@@ -28,6 +41,7 @@ constexpr EnumName<Placement> kPlacements[] = {
 constexpr EnumName<Sharing> kSharings[] = {
     {Sharing::kSteal, "steal"},
     {Sharing::kIsolated, "isolated"},
+    {Sharing::kSharedMutex, "shared_mutex"},
 };
 constexpr EnumName<VictimChoice> kVictimChoices[] = {
     {VictimChoice::kMostIdle, "most_idle"},
@@ -54,8 +68,9 @@ consteval bool InOrder(const EnumName<Enum> (&names)[N]) {
   return true;
 }
 static_assert(InOrder(kAuthMethods) && InOrder(kOnSessionStates) && InOrder(kPoolModes) &&
-              InOrder(kPlacements) && InOrder(kSharings) && InOrder(kVictimChoices) &&
-              InOrder(kLogFormats) && InOrder(kLogLevels));
+              InOrder(kServerProtocols) && InOrder(kReplicationPolicies) &&
+              InOrder(kResetPolicies) && InOrder(kPlacements) && InOrder(kSharings) &&
+              InOrder(kVictimChoices) && InOrder(kLogFormats) && InOrder(kLogLevels));
 
 }  // namespace
 
@@ -68,8 +83,20 @@ std::span<const EnumName<OnSessionState>> EnumNames() {
   return kOnSessionStates;
 }
 template <>
+std::span<const EnumName<ServerProtocol>> EnumNames() {
+  return kServerProtocols;
+}
+template <>
 std::span<const EnumName<PoolMode>> EnumNames() {
   return kPoolModes;
+}
+template <>
+std::span<const EnumName<ReplicationPolicy>> EnumNames() {
+  return kReplicationPolicies;
+}
+template <>
+std::span<const EnumName<ResetPolicy>> EnumNames() {
+  return kResetPolicies;
 }
 template <>
 std::span<const EnumName<Placement>> EnumNames() {

@@ -27,6 +27,12 @@ std::span<const EnumName<PoolMode>> EnumNames();
 template <>
 std::span<const EnumName<OnSessionState>> EnumNames();
 template <>
+std::span<const EnumName<ServerProtocol>> EnumNames();
+template <>
+std::span<const EnumName<ReplicationPolicy>> EnumNames();
+template <>
+std::span<const EnumName<ResetPolicy>> EnumNames();
+template <>
 std::span<const EnumName<Placement>> EnumNames();
 template <>
 std::span<const EnumName<Sharing>> EnumNames();

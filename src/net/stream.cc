@@ -16,6 +16,12 @@
 #include "ring/errno_table.h"
 
 namespace trireme {
+namespace {
+
+// To copy so much is cheaper than one more vector of a send.
+constexpr uint32_t kCopyBytesMax = 256;
+
+}  // namespace
 
 void Stream::SettleLater() {
   if (settles_) return;
@@ -123,13 +129,22 @@ void Stream::SendCopy(Bytes bytes) {
   Send(streams_.CopyToScratch(bytes));
 }
 
+void Stream::SendBehind(Bytes front, Slice&& rest) {
+  if (state_ != State::kOpen || error_ != 0 || rest.size() > kCopyBytesMax) [[unlikely]] {
+    SendCopy(front);
+    Send(std::move(rest));
+    return;
+  }
+  Send(streams_.CopyToScratch(front, rest.bytes()));
+  rest.Clear();
+}
+
 // Small pieces are copied behind the piece before them where there is room: cheaper than one more
 // vector, and a block goes home at once instead of waiting for a few bytes. A peer that is behind
 // already (a send is in flight) may wait long, so there anything up to a quarter of a block is
 // copied: what a slow reader pins is a few blocks, not one for each answer. And when blocks are
 // scarce, it pins none.
 void Stream::Enqueue(Slice&& slice) {
-  constexpr uint32_t kCopyBytesMax = 256;
   const bool behind = send_op_.in_flight > 0;
   Buffers& buffers = streams_.buffers();
   const uint32_t copy_bytes_max = behind ? buffers.block_bytes() / 4 : kCopyBytesMax;

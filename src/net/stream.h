@@ -91,6 +91,8 @@ class Stream {
   void Send(Slice&& slice);
   // Queues a copy: for small generated messages.
   void SendCopy(Bytes bytes);
+  // Queues a copy of `front`, and `rest` behind it: in one piece when that is cheaper.
+  void SendBehind(Bytes front, Slice&& rest);
   // Queued and not yet accepted by the kernel.
   uint32_t backlog_bytes() const { return backlog_bytes_; }
   // The backlog has been above the high mark and not yet at the low mark again: the owner should
@@ -145,19 +147,20 @@ class Stream {
     SocketAddress address;
   };
 
+  // What is rare is never inlined: the hot functions then save no registers for it.
   static void OnReceiveCompletion(Op& op, Completion& completion);
   static void OnSendCompletion(Op& op, Completion& completion);
-  void ReceiveStopped(int32_t result);
+  [[gnu::noinline]] void ReceiveStopped(int32_t result);
   void ReceiveEnded(int error);
   void Connected(int error);
   void Sent(int32_t result);
-  void SendFailed(int error);
+  [[gnu::noinline]] void SendFailed(int error);
 
-  void Enqueue(Slice&& slice);
+  [[gnu::noinline]] void Enqueue(Slice&& slice);
   void ConsumeSent(uint32_t count);
-  void ConsumeQueue(uint32_t count);
-  void DropQueue();
-  void CheckDrained();
+  [[gnu::noinline]] void ConsumeQueue(uint32_t count);
+  [[gnu::noinline]] void DropQueue();
+  [[gnu::noinline]] void CheckDrained();
 
   // Makes Settle() run at the end of this turn: the one place that begins operations and changes
   // state when nothing is in flight.
@@ -168,10 +171,10 @@ class Stream {
   void SettleClosing();
   void SettleReceive();
   void StartSend();
-  void StartGatheredSend();
-  void MoveQueueToHeap();
+  [[gnu::noinline]] void StartGatheredSend();
+  [[gnu::noinline]] void MoveQueueToHeap();
   void ArmReceive();
-  void StopReceive();
+  [[gnu::noinline]] void StopReceive();
   bool Quiet() const {
     if (TRIREME_MUTATION(kClosedWithOpInFlight)) return send_op_.in_flight == 0;
     return receive_op_.in_flight == 0 && send_op_.in_flight == 0;
@@ -244,7 +247,7 @@ class Streams {
   void StopLingering(Stream& stream);
   Stream::SendBatch* NewBatch();
   // A place for a small message in a block that the messages of one turn share.
-  Slice CopyToScratch(Bytes bytes);
+  Slice CopyToScratch(Bytes bytes, Bytes more = {});
   void DropScratch();
 
   Ring& ring_;

@@ -45,6 +45,41 @@ TEST(Stream, SendsNothingBeforeTheEndOfTheTurnAndThenAllAtOnce) {
   close(pair.fds[1]);
 }
 
+TEST(Stream, SendsAFrontAndWhatIsBehindItInOrder) {
+  Core core;
+  Owner owner(core);
+  Pair pair;
+  owner.stream.Adopt(pair.fds[0]);
+  core.Turn(0ms);
+  const uint32_t before = core.buffers.in_use();
+  std::string expected;
+  const uint32_t block = core.buffers.block_bytes();
+  for (const uint32_t front_size : {1u, 40u, block / 4 - 1, block / 4, block}) {
+    for (const uint32_t rest_size : {0u, 1u, 256u, 257u, 5000u}) {
+      const std::string front(front_size, 'f'), rest(rest_size, 'r');
+      owner.stream.SendBehind(AsBytes(front), core.buffers.Copy(AsBytes(rest)));
+      expected += front + rest;
+    }
+  }
+  EXPECT_EQ(owner.stream.backlog_bytes(), expected.size());
+  owner.stream.Close();
+  std::string got;
+  ASSERT_TRUE(RunUntil({&core}, [&] {
+    char buffer[4096];
+    ssize_t size = 0;
+    while ((size = recv(pair.fds[1], buffer, sizeof buffer, MSG_DONTWAIT)) > 0) {
+      got.append(buffer, static_cast<size_t>(size));
+    }
+    return owner.closed == 1 && size == 0;
+  }));
+  EXPECT_TRUE(got == expected);
+  EXPECT_EQ(core.buffers.in_use(), before);
+  // A stream that is closed drops both.
+  owner.stream.SendBehind(AsBytes("front"), core.buffers.Copy(AsBytes("rest")));
+  EXPECT_EQ(core.buffers.in_use(), before);
+  close(pair.fds[1]);
+}
+
 TEST(Stream, CarriesTenMegabytesBothWaysInOrder) {
   for (const bool tcp : {false, true}) {
     Core core;

@@ -65,16 +65,23 @@ Stream::SendBatch* Streams::NewBatch() {
 
 // Messages of one turn share a block, so that many small answers do not pin a block each; those
 // that follow each other on one stream even become one slice.
-Slice Streams::CopyToScratch(Bytes bytes) {
-  TRIREME_ASSERT(bytes.size() <= UINT32_MAX);
-  const auto size = static_cast<uint32_t>(bytes.size());
-  if (size > buffers().block_bytes() / 4) return buffers().Copy(bytes);
+Slice Streams::CopyToScratch(Bytes bytes, Bytes more) {
+  TRIREME_ASSERT(bytes.size() + more.size() <= UINT32_MAX);
+  const auto size = static_cast<uint32_t>(bytes.size() + more.size());
+  if (size > buffers().block_bytes() / 4) {
+    Block* block = buffers().Take(size);
+    std::memcpy(block->data, bytes.data(), bytes.size());
+    if (!more.empty()) std::memcpy(block->data + bytes.size(), more.data(), more.size());
+    return Slice(block, 0, size);
+  }
   if (scratch_ == nullptr || size > scratch_->size - scratch_used_) {
     if (scratch_ != nullptr) DropScratch();
     scratch_ = buffers().Take(buffers().block_bytes());
     scratch_used_ = 0;
   }
-  std::memcpy(scratch_->data + scratch_used_, bytes.data(), size);
+  std::byte* place = scratch_->data + scratch_used_;
+  std::memcpy(place, bytes.data(), bytes.size());
+  if (!more.empty()) std::memcpy(place + bytes.size(), more.data(), more.size());
   ++scratch_->references;
   Slice slice(scratch_, scratch_used_, size);
   scratch_used_ += size;

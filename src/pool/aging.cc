@@ -63,10 +63,12 @@ void PoolShard::CloseAged() {
       next = until;
       break;
     }
+    if (page_ != nullptr && page_->unbooked == 0 && !TakeFromBook()) break;  // all are claimed
     if (!Spare(*coldest)) {
       const Duration limit = settings_.pool.idle_timeout;
       const Time aged = limit == 0s ? kNever : coldest->state_since_ + limit;
       if (aged > now) next = aged;
+      if (page_ != nullptr) Changed();  // back into the book
       break;
     }
     Close(*coldest, CloseReason::kIdleTimeout);
@@ -148,7 +150,20 @@ std::string PoolShard::BusyDetail() const {
   return "";
 }
 
+std::string PoolShard::ConnectTrouble() const {
+  return connect_error_ && board_.alive() == 0 ? connect_error_->message : "";
+}
+
 PgError PoolShard::WaitTimeoutError(const Waiter& waiter) const {
+  if (const std::string trouble = ConnectTrouble(); !trouble.empty()) {
+    return {.severity = severity::kFatal,
+            .sqlstate = connect_error_->sqlstate,
+            .message = absl::StrCat("no server could be connected to within ",
+                                    DurationText(waiter.deadline - waiter.since),
+                                    " (wait_timeout): ", trouble),
+            .detail = connect_error_->detail,
+            .hint = connect_error_->hint};
+  }
   return {.severity = severity::kFatal,
           .sqlstate = sqlstate::kTooManyConnections,
           .message = absl::StrCat("no server connection became free within ",

@@ -64,6 +64,18 @@ Board::Board(Identity identity, const BoardLimits& limits, std::vector<Shared> s
 Board::~Board() {
   Welcome* welcome = welcomes_.load(kRelaxed);  // the fleet has stopped: nobody else is here
   while (welcome != nullptr) delete std::exchange(welcome, welcome->older);
+  delete book_.load(kRelaxed);
+}
+
+Book& Board::MakeBook() {
+  Book* known = book_.load(std::memory_order_acquire);  // partner: the release below
+  if (known != nullptr) return *known;
+  auto made = std::make_unique<Book>(core_count());
+  if (book_.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel,
+                                    std::memory_order_acquire)) {
+    return *made.release();
+  }
+  return *known;
 }
 
 uint32_t Board::MostFor(Purpose purpose) const {
@@ -227,6 +239,16 @@ std::atomic<Board*>& Directory::BucketOf(std::string_view key) const {
   return buckets_[HashOfName(key) & (bucket_count_ - 1)];
 }
 
+std::unique_ptr<Board> Directory::CreateUnlisted(std::string_view key, const BoardLimits& limits) {
+  std::vector<Board::Shared> shared;
+  for (const SharedCap& cap : limits.shared) {
+    shared.push_back({cap, &quotas_.FindOrCreate(cap.key, cap.cap)});
+  }
+  return std::make_unique<Board>(
+      Board::Identity{.key = std::string(key), .core_count = core_count_}, limits,
+      std::move(shared));
+}
+
 // Insert at the head by compare-and-swap. Who loses looks at what was inserted before it, so one
 // key never has two boards.
 Board* Directory::FindOrCreate(std::string_view key, const BoardLimits& limits) {
@@ -242,15 +264,7 @@ Board* Directory::FindOrCreate(std::string_view key, const BoardLimits& limits) 
       if (board->key() == key) return board;
     }
     if (full) return nullptr;
-    if (made == nullptr) {
-      std::vector<Board::Shared> shared;
-      for (const SharedCap& cap : limits.shared) {
-        shared.push_back({cap, &quotas_.FindOrCreate(cap.key, cap.cap)});
-      }
-      made = std::make_unique<Board>(
-          Board::Identity{.key = std::string(key), .core_count = core_count_}, limits,
-          std::move(shared));
-    }
+    if (made == nullptr) made = CreateUnlisted(key, limits);
     searched = head;
     made->next_in_bucket_ = head;
     if (bucket.compare_exchange_strong(head, made.get(), std::memory_order_release,

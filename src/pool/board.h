@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The only memory that cores share of a pool, and the only place in the pool room where they meet.
-// Everything here is an atomic; everything else about a pool belongs to one core.
+// The only memory that cores share of a pool, and (but for the book of "shared_mutex", which is
+// research) the only place in the pool room where they meet. Everything here is an atomic;
+// everything else about a pool belongs to one core.
 //
 //   Directory ──▶ Board (one a pool, lives as long as the fleet)
 //                   ├─ Quota… caps: the pool's own size, and those it shares with other pools
@@ -30,6 +31,7 @@
 #include "base/marks.h"
 #include "base/spsc.h"
 #include "base/time.h"
+#include "pool/book.h"
 #include "pool/quota.h"
 #include "wire/parameter_set.h"
 
@@ -169,6 +171,14 @@ class Board {
   const ParameterSet* welcome() const;
   void PublishWelcome(const ParameterSet& welcome);
 
+  // For sharing.policy "shared_mutex" only: the one that all cores share, made by the first.
+  Book& MakeBook();
+
+  // A client of the pool has used currval or lastval, once: nextval may matter later. Any core says
+  // so; relaxed, for it orders nothing.
+  bool reads_sequences() const { return reads_sequences_.load(std::memory_order_relaxed); }
+  void OnSequenceRead() { reads_sequences_.store(true, std::memory_order_relaxed); }
+
  private:
   friend class Directory;
   struct Welcome {
@@ -192,7 +202,9 @@ class Board {
   const std::unique_ptr<Line[]> lines_;
   std::atomic<const Welcome*> welcome_{nullptr};
   std::atomic<Welcome*> welcomes_{nullptr};  // every report ever published
-  Board* next_in_bucket_ = nullptr;          // set before the board is published
+  std::atomic<Book*> book_{nullptr};
+  std::atomic<bool> reads_sequences_{false};
+  Board* next_in_bucket_ = nullptr;  // set before the board is published
 };
 
 // All boards of the fleet: found or made without a lock, never removed.
@@ -206,6 +218,9 @@ class Directory {
   // nullptr when there are boards_max of them; cores that make boards at the same instant may each
   // go one above it. Any core, at any time.
   Board* FindOrCreate(std::string_view key, const BoardLimits& limits);
+  // One that nobody else can find, and that shares caps as the others do. It must go before the
+  // directory.
+  std::unique_ptr<Board> CreateUnlisted(std::string_view key, const BoardLimits& limits);
   uint32_t count() const {
     return count_.load(std::memory_order_acquire);
   }  // partner: the insert's

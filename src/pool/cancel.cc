@@ -16,8 +16,10 @@ CancelObserver::~CancelObserver() {
   if (connection_ != nullptr) connection_->observer_ = nullptr;
 }
 
-CancelConnection::CancelConnection(Pools& pools, Server& server, CancelObserver* observer)
+CancelConnection::CancelConnection(Pools& pools, CancelLine& line, Server& server,
+                                   CancelObserver* observer)
     : pools_(pools),
+      line_(line),
       server_(&server),
       observer_(observer),
       key_(server.key()),
@@ -30,14 +32,23 @@ CancelConnection::CancelConnection(Pools& pools, Server& server, CancelObserver*
 }
 
 CancelConnection::~CancelConnection() {
-  TRIREME_ASSERT(closed() && server_ == nullptr && observer_ == nullptr);
+  using State = Stream::State;
+  TRIREME_ASSERT(stream_.state() == State::kClosed || stream_.state() == State::kIdle);
+  TRIREME_ASSERT(!waits() && server_ == nullptr && observer_ == nullptr);
   pools_.context_.timers.Cancel(timer_);
 }
 
 void CancelConnection::Begin() {
   pools_.context_.timers.Schedule(timer_, pools_.now() + pools_.context_.config.timeouts.cancel);
-  stream_.Connect(address_);
+  line_.Join(*this);
 }
+
+// One whose server we have given up may run on in PostgreSQL.
+bool CancelConnection::pointless() const {
+  return server_ != nullptr && server_->replies().at_rest();
+}
+
+void CancelConnection::Go() { stream_.Connect(address_); }
 
 void CancelConnection::Hurry() {
   if (!timer_.scheduled()) return;  // it has finished, and is closing
@@ -59,7 +70,12 @@ void CancelConnection::OnDetached(int) { TRIREME_UNREACHABLE(); }
 
 void CancelConnection::Finish() {
   pools_.context_.timers.Cancel(timer_);
-  stream_.Abort();
+  if (waits()) {
+    line_.Leave(*this);
+    pools_.OnCancelEnded(*this);
+  } else {
+    stream_.Abort();
+  }
   if (Server* server = std::exchange(server_, nullptr)) server->OnCancelEnded();
   if (CancelObserver* observer = std::exchange(observer_, nullptr)) {
     observer->connection_ = nullptr;
@@ -67,6 +83,36 @@ void CancelConnection::Finish() {
   }
 }
 
-void CancelConnection::OnClosed() { pools_.OnCancelClosed(*this); }
+void CancelConnection::OnClosed() {
+  pools_.OnCancelEnded(*this);
+  line_.OnClosed();
+}
+
+void CancelLine::Join(CancelConnection& cancel) {
+  if (under_way_ >= most_) return waiting_.PushBack(cancel);
+  ++under_way_;
+  cancel.Go();
+}
+
+void CancelLine::OnClosed() {
+  TRIREME_ASSERT(under_way_ > 0);
+  --under_way_;
+  while (CancelConnection* next = waiting_.front()) {
+    if (next->pointless()) {
+      next->Finish();
+      continue;
+    }
+    waiting_.Erase(*next);
+    return Join(*next);
+  }
+}
+
+void CancelLine::Drop(const Server& server) {
+  for (CancelConnection* cancel = waiting_.front(); cancel != nullptr;) {
+    CancelConnection* next = waiting_.next(*cancel);
+    if (cancel->server_ == &server) cancel->Finish();
+    cancel = next;
+  }
+}
 
 }  // namespace trireme

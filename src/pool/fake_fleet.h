@@ -28,6 +28,7 @@ class FakeServer final : public PooledServer {
   CloseKind close_kind = CloseKind::kAtOnce;
   Rest at_rest = Rest::kClean;
 
+  void MarkDirty() { dirty_ = true; }
   void Hold() { ++holds_; }
   void Unhold() { --holds_; }
 
@@ -208,6 +209,7 @@ class FakeFleet {
     passport->id = server.id;
     passport->created = server.created();
     passport->retire_at = server.retire_at();
+    passport->heard_at = server.heard_at();
     pool(index).OnLeft(server, std::move(passport));
   }
 

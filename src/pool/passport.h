@@ -34,6 +34,8 @@ struct ServerPassport {
   uint64_t id = 0;
   Time created{};
   Time retire_at = kNever;
+  Time heard_at{};
+  bool used = false;
   BackendKey key;
   SocketAddress address;
   ParameterSet parameters;

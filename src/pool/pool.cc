@@ -27,12 +27,20 @@ const char* ToString(CloseReason reason) {
       return "unexpected data while idle";
     case CloseReason::kNotSettled:
       return "did not settle";
+    case CloseReason::kCheckFailed:
+      return "check query failed";
     case CloseReason::kBrokenMidMessage:
       return "client left in the middle of a message";
+    case CloseReason::kMidQuery:
+      return "client left in the middle of a query";
+    case CloseReason::kMidTransaction:
+      return "client left in a transaction";
     case CloseReason::kProtocol:
       return "protocol violation";
     case CloseReason::kTraces:
       return "a client left what no reset undoes";
+    case CloseReason::kReplicationOver:
+      return "its replication client has gone";
     case CloseReason::kEvicted:
       return "place needed by another pool";
     case CloseReason::kShutdown:
@@ -66,22 +74,51 @@ PoolSettings PoolSettings::From(const Config& config, const Target& target) {
           .startup_parameters = target.route->startup_parameters};
 }
 
+// The settings of the route come first: where both say something, the client's are the last word.
+// Nobody waits for its server but the client, so it has no size and is not kept warm; the caps that
+// it shares with others hold.
+PoolSettings PoolSettings::From(const Config& config, const Target& target,
+                                const ReplicationRequest& request) {
+  PoolSettings settings = From(config, target);
+  settings.replication = request.kind;
+  settings.pool.min_size = settings.pool.reserve_size = 0;
+  settings.shared_pool.clear();
+  settings.startup_parameters.insert(settings.startup_parameters.end(),
+                                     request.startup_parameters.begin(),
+                                     request.startup_parameters.end());
+  return settings;
+}
+
 // Keys of names that may hold any byte: what can vary in length stands last, or says how long it
 // is.
 BoardLimits PoolSettings::Caps() const {
   using Kind = SharedCap::Kind;
   BoardLimits caps{.size = pool.size, .min_size = pool.min_size, .reserve_size = pool.reserve_size};
+  if (replication != Replication::kNone) caps = {};
   const auto add = [&](Kind kind, std::string what, std::string text, uint32_t cap) {
     if (cap > 0) caps.shared.push_back({kind, std::move(what), std::move(text), cap});
   };
   if (!shared_pool.empty()) add(Kind::kPool, "pool " + shared_pool, shared_pool, pool.size);
   add(Kind::kUser, "user " + storage_user, storage_user, limits.user_max);
-  add(Kind::kDatabase,
-      absl::StrCat("database ", storage.name.size(), " ", storage.name, storage_database),
-      storage_database, limits.database_max);
+  if (replication != Replication::kPhysical) {  // that one is in no database
+    add(Kind::kDatabase,
+        absl::StrCat("database ", storage.name.size(), " ", storage.name, storage_database),
+        storage_database, limits.database_max);
+  }
   add(Kind::kStorage, "storage " + storage.name, storage.name, limits.storage_max);
   return caps;
 }
+
+namespace {
+
+// A host that cannot be reached, or a server that is starting up, may be there soon: a restart is
+// waited out. What a server says to a login it will say again.
+bool MayPass(const PgError& connect_error) {
+  return connect_error.sqlstate == sqlstate::kSqlclientUnableToEstablishSqlconnection ||
+         connect_error.sqlstate == sqlstate::kCannotConnectNow;
+}
+
+}  // namespace
 
 PoolShard::PoolShard(const PoolContext& context, Board& board, PoolSettings settings)
     : context_(context),
@@ -89,6 +126,11 @@ PoolShard::PoolShard(const PoolContext& context, Board& board, PoolSettings sett
       settings_(std::move(settings)),
       self_(context.siblings.self()),
       core_count_(context.siblings.count()),
+      steals_(context.sharing.policy == Sharing::kSteal && core_count_ > 1),
+      page_(context.sharing.policy == Sharing::kSharedMutex
+                ? std::make_unique<BookPage>(board.MakeBook())
+                : nullptr),
+      check_delay_(settings_.pool.check_query.empty() ? kNoCheck : settings_.pool.check_delay),
       asked_(core_count_, 0),
       aging_timer_([](void* pool) { static_cast<PoolShard*>(pool)->CloseAged(); }, this),
       wait_timer_([](void* pool) { static_cast<PoolShard*>(pool)->OnWaitTimeout(); }, this),
@@ -115,9 +157,17 @@ void PoolShard::Checkout(Waiter& waiter, ServerUser& user, Duration patience) {
   TRIREME_ASSERT(!waiter.waiting());
   ++counters_.checkouts;
   waiter.user = &user;
+  if (page_ != nullptr) [[unlikely]]
+    return CheckoutByBook(waiter, patience);
   if (waiters_.empty() && !draining_ && !others_hungry()) [[likely]] {
-    if (PooledServer* server = HottestIdle()) return Lend(*server, waiter);
+    PooledServer* server = HottestIdle();
+    if (server != nullptr && !stale(*server)) [[likely]]
+      return Lend(*server, waiter);
   }
+  Queue(waiter, patience);
+}
+
+void PoolShard::Queue(Waiter& waiter, Duration patience) {
   waiter.since = context_.now;
   waiter.deadline = patience == 0s ? kNever : context_.now + patience;
   patience_differs_ |= patience != settings_.pool.wait_timeout;
@@ -131,6 +181,7 @@ void PoolShard::Checkout(Waiter& waiter, ServerUser& user, Duration patience) {
 void PoolShard::Leave(Waiter& waiter) {
   TRIREME_ASSERT(waiter.waiting());
   TRIREME_QUEUE(kLeft, this, &waiter);
+  if (page_ != nullptr) LeaveBook(waiter);
   waiters_.Erase(waiter);
   Changed();  // what was asked for on its behalf becomes somebody else's
 }
@@ -139,11 +190,26 @@ void PoolShard::Return(PooledServer& server, PoolMode mode) {
   TRIREME_ASSERT(server.state_ == State::kLent && server.pool_ == this);
   const PooledServer::Rest rest = server.rest();
   TRIREME_ASSERT(rest != PooledServer::Rest::kDirty);
-  if (mode == PoolMode::kSession && !settings_.pool.reset_query.empty() &&
-      !TRIREME_MUTATION(kForgetReset)) {
-    Move(server, State::kSettling);
-    return server.BeginCleaning(PooledServer::Cleaning::kReset);
+  if (mode == PoolMode::kSession || settings_.pool.reset != ResetPolicy::kSession) [[unlikely]] {
+    server.used_ = true;
+    const bool due = ResetIsDue(server);
+    server.dirty_ = false;
+    if (due && !TRIREME_MUTATION(kForgetReset)) {
+      Move(server, State::kSettling);
+      return server.BeginCleaning(PooledServer::Cleaning::kReset);
+    }
   }
+  ParkOrWait(server, rest);
+}
+
+void PoolShard::ReturnUnused(PooledServer& server) {
+  TRIREME_ASSERT(server.state_ == State::kLent && server.pool_ == this);
+  const PooledServer::Rest rest = server.rest();
+  TRIREME_ASSERT(rest != PooledServer::Rest::kDirty);
+  ParkOrWait(server, rest);
+}
+
+void PoolShard::ParkOrWait(PooledServer& server, PooledServer::Rest rest) {
   if (server.held() || rest == PooledServer::Rest::kUnread) [[unlikely]] {
     Move(server, State::kSettling);
     return server.BeginCleaning(PooledServer::Cleaning::kWait);
@@ -151,10 +217,17 @@ void PoolShard::Return(PooledServer& server, PoolMode mode) {
   Park(server);
 }
 
+// After a client of session mode, or of any mode where the policy is not for that mode alone.
+bool PoolShard::ResetIsDue(const PooledServer& server) const {
+  if (settings_.pool.reset_query.empty()) return false;
+  return settings_.pool.reset != ResetPolicy::kWhenDirty || server.dirty();
+}
+
 void PoolShard::Abandon(PooledServer& server, AbandonReason reason) {
   TRIREME_ASSERT(server.state_ == State::kLent && server.pool_ == this);
   switch (reason) {
     case AbandonReason::kClientGone:
+      server.used_ = true;
       Move(server, State::kSettling);
       return server.BeginCleaning(PooledServer::Cleaning::kAll);
     case AbandonReason::kBrokenMidMessage:
@@ -163,6 +236,8 @@ void PoolShard::Abandon(PooledServer& server, AbandonReason reason) {
       return Close(server, CloseReason::kProtocol);
     case AbandonReason::kTraces:
       return Close(server, CloseReason::kTraces);
+    case AbandonReason::kReplicationOver:
+      return Close(server, CloseReason::kReplicationOver);
   }
 }
 
@@ -174,7 +249,7 @@ void PoolShard::Lend(PooledServer& server, Waiter& waiter) {
     waiters_.Erase(waiter);
     counters_.wait_ns += static_cast<uint64_t>((context_.now - waiter.since).count());
   }
-  Move(server, State::kLent);
+  MoveFrom(State::kIdle, server, State::kLent);
   server.user_ = waiter.user;
   server.Serve(waiter);
 }
@@ -184,7 +259,10 @@ void PoolShard::Park(PooledServer& server) {
     return Close(server, CloseReason::kShutdown);
   if (retired(server)) [[unlikely]]
     return Close(server, CloseReason::kLifetime);
+  if (page_ != nullptr && server.state_ != State::kIdle) [[unlikely]]
+    ++page_->unbooked;
   Move(server, State::kIdle);
+  server.heard_at_ = context_.now;
   ScheduleAging(std::min(server.retire_at_, IdleUntil(server)));
   Changed();
 }
@@ -196,6 +274,19 @@ PooledServer* PoolShard::HottestIdle() {
     Close(*server, CloseReason::kLifetime);
   }
   return nullptr;
+}
+
+// It comes back to the idle list, and the waiter who is the oldest then gets it.
+void PoolShard::BeginCheck(PooledServer& server) {
+  Move(server, State::kSettling);
+  server.checking_ = true;
+  ++checking_;
+  server.BeginCleaning(PooledServer::Cleaning::kCheck);
+}
+
+// However it ended.
+void PoolShard::EndCheck(PooledServer& server) {
+  if (std::exchange(server.checking_, false)) --checking_;
 }
 
 bool PoolShard::retired(const PooledServer& server) const {
@@ -211,23 +302,35 @@ void PoolShard::RunGrants() {
                .message = "the pooler is shutting down"});
   }
   if (isolated_share() == 0) RefuseAll(NoShareError());
-  MatchByAge();
-  AnswerSteals();
-  GrantSurplus();
+  if (page_ != nullptr) [[unlikely]] {
+    SettleByBook();
+  } else {
+    MatchByAge();
+    AnswerSteals();
+    GrantSurplus();
+  }
   if (hopeless()) RefuseAll(*connect_error_);
+  if (settings_.replication != Replication::kNone) [[unlikely]]
+    CloseUnwanted();
 }
 
-// No server of the pool is alive on any core, the last attempt to make one failed, and the next one
-// is not due yet: waiting leads nowhere, and the server's own words say most. A server that is
-// starting up (57P03) is another matter: it will be there soon.
+// Of a replication connection: the client for which it was opened has gone meanwhile.
+void PoolShard::CloseUnwanted() {
+  if (!waiters_.empty()) return;
+  while (PooledServer* server = idle().front()) Close(*server, CloseReason::kReplicationOver);
+}
+
+// No server of the pool is alive on any core, the last login was refused, and the next one is not
+// due yet: waiting leads nowhere, and the server's own words say most.
 bool PoolShard::hopeless() const {
-  return !waiters_.empty() && connect_error_.has_value() && board_.alive() == 0 &&
-         connecting() == 0 && steals_pending_ == 0 && context_.now < retry_at_ &&
-         connect_error_->sqlstate != sqlstate::kCannotConnectNow;
+  return !waiters_.empty() && connect_error_.has_value() && !MayPass(*connect_error_) &&
+         board_.alive() == 0 && connecting() == 0 && steals_pending_ == 0 &&
+         context_.now < retry_at_;
 }
 
 void PoolShard::Refuse(Waiter& waiter, const PgError& error) {
   TRIREME_QUEUE(kLeft, this, &waiter);
+  if (page_ != nullptr) LeaveBook(waiter);
   waiters_.Erase(waiter);
   ++counters_.refusals;
   waiter.OnRefused(error);
@@ -256,7 +359,7 @@ void PoolShard::Stop() {
 }
 
 bool PoolShard::Evict() {
-  if (!can_evict()) return false;
+  if (!can_evict() || (page_ != nullptr && !TakeFromBook())) return false;
   TRIREME_COVER(kEvicted);
   Close(*idle().back(), CloseReason::kEvicted);
   warm_again_at_ = context_.now + kWarmAgain;  // the place is for somebody who waits
@@ -303,6 +406,7 @@ void PoolShard::OnConnectFailed(PooledServer& server, const PgError& error) {
 
 void PoolShard::OnBusy(PooledServer& server) {
   TRIREME_ASSERT(server.state_ == State::kIdle);
+  if (page_ != nullptr) LoseIdle();
   Move(server, State::kSettling);
   Changed();
 }
@@ -310,6 +414,7 @@ void PoolShard::OnBusy(PooledServer& server) {
 void PoolShard::OnClean(PooledServer& server) {
   TRIREME_ASSERT(server.state_ == State::kSettling && !server.held() &&
                  server.rest() == PooledServer::Rest::kClean);
+  EndCheck(server);
   Park(server);
 }
 
@@ -329,9 +434,12 @@ void PoolShard::OnClosed(PooledServer& server) {
 
 void PoolShard::Close(PooledServer& server, CloseReason reason) {
   TRIREME_ASSERT(server.state_ != State::kClosing);
+  EndCheck(server);
+  if (page_ != nullptr && server.state_ == State::kIdle) LoseIdle();
   const bool orderly =
       reason == CloseReason::kIdleTimeout || reason == CloseReason::kLifetime ||
       reason == CloseReason::kEvicted || reason == CloseReason::kTraces ||
+      reason == CloseReason::kReplicationOver || reason == CloseReason::kMidTransaction ||
       (reason == CloseReason::kShutdown && server.rest() == PooledServer::Rest::kClean);
   if (server.state_ == State::kLeaving)
     OnLeaveFailed(server.leaving_to_, server.leaving_solicited_);
@@ -351,15 +459,6 @@ void PoolShard::Enter(PooledServer& server, State state) {
   server.state_since_ = context_.now;
   ListOf(state).PushFront(server);
   ++places_;
-}
-
-void PoolShard::Move(PooledServer& server, State state) {
-  TRIREME_ASSERT(server.pool_ == this && server.pool_node_.linked());
-  ListOf(server.state_).Erase(server);
-  server.state_ = state;
-  server.state_since_ = context_.now;
-  server.user_ = nullptr;  // Lend sets it
-  ListOf(state).PushFront(server);
 }
 
 // --- what others may know ------------------------------------------------------------------------

@@ -17,10 +17,17 @@
 //   Publish     seek servers for the rest (steal, open), write our line of the board
 //   LookAgain   after one fence for all pools: what did others publish meanwhile?
 //
+// That is sharing.policy "steal". Under "shared_mutex" cores match waiters and servers in a book
+// that they share (sharing_mutex.cc); the rest is the same.
+//
 // Cost of a transaction that nobody else is waiting for: list moves here, one load of the hungry
 // set, and per turn (not per transaction) two stores to our own line and one fence.
 //
-// What must hold after RunGrants: no waiter while a server is idle. Always: the places this core
+// An idle server that nobody has heard of for pool.check_delay is checked before it is lent: then
+// it is on its way to a waiter, like a steal.
+//
+// What must hold after RunGrants: no waiter while a server is idle, unless a check is under way for
+// each waiter. Always: the places this core
 // holds under the caps are exactly its servers plus its passports under way.
 #pragma once
 
@@ -35,6 +42,8 @@
 #include "base/time.h"
 #include "base/timer_wheel.h"
 #include "pool/board.h"
+#include "pool/book.h"
+#include "pool/close_reason.h"
 #include "pool/passport.h"
 #include "pool/pool_settings.h"
 #include "pool/pooled_server.h"
@@ -48,23 +57,8 @@ enum class AbandonReason : uint8_t {
   kBrokenMidMessage,  // a request was sent in part: only closing helps
   kProtocol,          // the server did not speak the protocol
   kTraces,            // the session has something that no reset undoes
+  kReplicationOver,   // a replication connection is nobody else's
 };
-
-// Why a server was closed: for the log and the counters.
-enum class CloseReason : uint8_t {
-  kIdleTimeout,
-  kLifetime,
-  kConnectFailed,
-  kServerEnded,  // it closed the connection, or the connection broke
-  kDirty,        // it spoke when it had nothing to say
-  kNotSettled,   // cancel, rollback or reset failed or took too long
-  kBrokenMidMessage,
-  kProtocol,
-  kTraces,   // a client has left what no reset undoes
-  kEvicted,  // another pool needs the place
-  kShutdown,
-};
-const char* ToString(CloseReason reason);
 
 class PoolShard;
 
@@ -121,15 +115,19 @@ class PoolShard {
   }
   // The waiter gives up; it is waiting().
   void Leave(Waiter& waiter);
+  // Why there is no server at all; "" = there are, or none was needed yet.
+  std::string ConnectTrouble() const;
   // What to tell a client that waits, and goes on waiting.
   PgError WaitNotice(const Waiter& waiter) const;
 
   // Lent → idle, to another waiter or to another core, at the end of the turn. Nothing is owed and
-  // no transaction is open (asserted); bytes left in its inbox are the pool's to judge. In session
-  // mode the reset query runs first. The user is told nothing more.
+  // no transaction is open (asserted); bytes left in its inbox are the pool's to judge. The reset
+  // query runs first where pool.reset wants it. The user is told nothing more.
   void Return(PooledServer& server) { Return(server, settings_.mode); }
   // For a user whose own mode differs from the route's.
   void Return(PooledServer& server, PoolMode mode);
+  // It was not asked anything: no reset, whatever the settings are.
+  void ReturnUnused(PooledServer& server);
   // The user is gone or the server is unusable; the pool settles or closes it.
   void Abandon(PooledServer& server, AbandonReason reason);
 
@@ -159,6 +157,10 @@ class PoolShard {
   void Stop();
   bool draining() const { return draining_; }
   bool has_waiters() const { return !waiters_.empty(); }
+  // Nobody waits, no server is left, nothing is due.
+  bool at_rest() const {
+    return waiters_.empty() && places_ == 0 && !changed_node.linked() && !publish_node.linked();
+  }
   // Another pool needs a place: closes the coldest idle server; false when there is none to spare.
   bool Evict();
   bool can_evict() { return waiters_.empty() && !idle().empty(); }
@@ -226,7 +228,16 @@ class PoolShard {
   ServerList& ListOf(State state) { return lists_[static_cast<size_t>(state)]; }
   const ServerList& ListOf(State state) const { return lists_[static_cast<size_t>(state)]; }
   ServerList& idle() { return ListOf(State::kIdle); }
-  void Move(PooledServer& server, State state);
+  void Move(PooledServer& server, State state) { MoveFrom(server.state_, server, state); }
+  // Where both states are known, so are both lists.
+  void MoveFrom(State from, PooledServer& server, State to) {
+    TRIREME_ASSERT(server.pool_ == this && server.state_ == from);
+    ListOf(from).Erase(server);
+    server.state_ = to;
+    server.state_since_ = context_.now;
+    server.user_ = nullptr;  // Lend sets it
+    ListOf(to).PushFront(server);
+  }
   void Changed() {
     if (!changed_node.linked()) context_.host.MarkChanged(*this);
   }
@@ -234,16 +245,24 @@ class PoolShard {
   // pool.cc: checkout, return, closing
   void Enter(PooledServer& server, State state);
   void Lend(PooledServer& server, Waiter& waiter);
+  [[gnu::noinline]] void Queue(Waiter& waiter, Duration patience);
+  void ParkOrWait(PooledServer& server, PooledServer::Rest rest);
   void Park(PooledServer& server);
   PooledServer* HottestIdle();
-  void Close(PooledServer& server, CloseReason reason);
+  [[gnu::noinline]] void Close(PooledServer& server, CloseReason reason);
   void Refuse(Waiter& waiter, const PgError& error);
   void RefuseAll(const PgError& error);
+  void CloseUnwanted();
   bool hopeless() const;
   bool retired(const PooledServer& server) const;
+  bool stale(const PooledServer& server) const {
+    return check_delay_ != kNoCheck && context_.now - server.heard_at_ > check_delay_;
+  }
+  bool ResetIsDue(const PooledServer& server) const;
+  void BeginCheck(PooledServer& server);
+  void EndCheck(PooledServer& server);
 
   // sharing.cc: other cores
-  bool shared() const { return context_.sharing.policy == Sharing::kSteal && core_count_ > 1; }
   bool others_hungry() const;
   void MatchByAge();
   bool GrantToOlder();
@@ -271,6 +290,23 @@ class PoolShard {
   uint32_t isolated_share() const;
   PgError NoShareError() const;
 
+  // sharing_mutex.cc: other cores, by the book
+  enum class Found : uint8_t { kHere, kElsewhere, kNothing };
+  struct Errands;
+  [[gnu::noinline]] void CheckoutByBook(Waiter& waiter, Duration patience);
+  Found LookForServer(Book::Place& place, bool first);
+  void AskForClaimed(uint32_t victim);
+  void LeaveBook(Waiter& waiter);
+  void LoseIdle();
+  bool TakeFromBook();
+  void AnswerClaims();
+  void SettleByBook();
+  Errands LookThroughBook();
+  void RejoinLine(OpenBook& book);
+  void ServeDue();
+  void CountUncovered(const OpenBook& book, uint32_t waiting);
+  void SeekByBook();
+
   // aging.cc: timers
   void ScheduleAging(Time at);
   Time IdleUntil(const PooledServer& server) const;
@@ -287,6 +323,11 @@ class PoolShard {
   const PoolSettings settings_;
   const uint32_t self_;
   const uint32_t core_count_;
+  const bool steals_;                     // from other cores, and grants to them
+  const std::unique_ptr<BookPage> page_;  // under Sharing::kSharedMutex
+  static constexpr Duration kNoCheck{-1};
+  const Duration check_delay_;  // settings_.pool.check_delay, or kNoCheck
+  uint32_t checking_ = 0;       // checks under way, each on behalf of a waiter
   bool draining_ = false;
 
   WaiterList waiters_;             // oldest first

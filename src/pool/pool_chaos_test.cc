@@ -19,7 +19,8 @@ const PgError kStarting{.severity = "FATAL", .sqlstate = "57P03", .message = "st
 // every step, nobody shares a server, and once all is quiet nobody waits beside something free.
 class Chaos {
  public:
-  explicit Chaos(uint64_t seed) : fleet_(OptionsFor(seed)), random_(seed), clients_(24) {}
+  Chaos(uint64_t seed, Sharing policy)
+      : fleet_(OptionsFor(seed, policy)), random_(seed), clients_(24) {}
 
   void Run() {
     for (int step = 0; step < 3000; ++step) {
@@ -50,9 +51,10 @@ class Chaos {
   static constexpr uint32_t kCores = 3;
   static constexpr uint32_t kSize = 4;
 
-  static FakeFleet::Options OptionsFor(uint64_t seed) {
+  static FakeFleet::Options OptionsFor(uint64_t seed, Sharing policy) {
     FakeFleet::Options options = With(kCores, kSize);
     options.seed = seed;
+    options.sharing.policy = policy;
     options.settings.pool.idle_timeout = 30s;
     options.settings.pool.wait_timeout = 0s;
     options.settings.storage.connecting_max = 1;
@@ -138,13 +140,18 @@ class Chaos {
   std::vector<FakeClient> clients_;
 };
 
-TEST(PoolChaos, KeepsItsPromisesInChaos) {
+class PoolChaos : public testing::TestWithParam<Sharing> {};
+
+TEST_P(PoolChaos, KeepsItsPromisesInChaos) {
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     SCOPED_TRACE(seed);
-    Chaos(seed).Run();
+    Chaos(seed, GetParam()).Run();
     if (HasFatalFailure()) return;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Policies, PoolChaos,
+                         testing::Values(Sharing::kSteal, Sharing::kSharedMutex));
 
 }  // namespace
 }  // namespace trireme

@@ -12,8 +12,15 @@
 #include "config/config.h"
 #include "pool/board.h"
 #include "route/route.h"
+#include "wire/startup.h"
 
 namespace trireme {
+
+// A replication connection as its client asks for it: the server is told the same.
+struct ReplicationRequest {
+  Replication kind = Replication::kPhysical;
+  std::vector<std::pair<std::string, std::string>> startup_parameters;  // `options` included
+};
 
 struct PoolSettings {
   std::string key;           // of the board: PoolKey::ToString()
@@ -31,8 +38,12 @@ struct PoolSettings {
   std::string storage_database;
   Secret secret;
   std::vector<std::pair<std::string, std::string>> startup_parameters;
+  Replication replication = Replication::kNone;  // not kNone: the pool of one client alone
 
   static PoolSettings From(const Config& config, const Target& target);
+  // Of a pool for one replication connection.
+  static PoolSettings From(const Config& config, const Target& target,
+                           const ReplicationRequest& request);
   // Of its board.
   BoardLimits Caps() const;
 };

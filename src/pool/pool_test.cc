@@ -76,10 +76,97 @@ TEST(Pool, ServesWaitersInOrderOfArrival) {
   fleet.pool(0).Leave(holder);
 }
 
+// --- checks --------------------------------------------------------------------------------------
+
+FakeFleet::Options Checking(uint32_t cores, uint32_t size) {
+  FakeFleet::Options options = With(cores, size);
+  options.settings.pool.check_query = ";";
+  options.settings.pool.check_delay = 30s;
+  return options;
+}
+
+TEST(Pool, ChecksOneServerForEachWaiterAndOpensNone) {
+  FakeFleet fleet(Checking(1, 8));
+  FakeClient clients[3];
+  for (FakeClient& client : clients) Served(fleet, 0, client);
+  for (FakeClient& client : clients) GiveBack(fleet, 0, client);
+  fleet.core(0).Turn();
+  fleet.Advance(31s);
+  fleet.pool(0).Checkout(clients[0], clients[0]);
+  fleet.pool(0).Checkout(clients[1], clients[1]);
+  EXPECT_EQ(clients[0].server, nullptr);
+  fleet.core(0).Turn();
+  const std::vector<FakeServer*> checked = fleet.core(0).InState(State::kSettling);
+  ASSERT_EQ(checked.size(), 2u);
+  EXPECT_EQ(checked[0]->cleaning, PooledServer::Cleaning::kCheck);
+  EXPECT_EQ(fleet.pool(0).counts().idle, 1u);
+  EXPECT_EQ(fleet.pool(0).counts().connecting, 0u);
+  EXPECT_FALSE(fleet.core(0).changed);  // and does not look again before one is done
+  ASSERT_TRUE(fleet.Settle());
+  EXPECT_NE(clients[0].server, nullptr);
+  EXPECT_NE(clients[1].server, nullptr);
+  EXPECT_EQ(fleet.board->size().open(), 3u);
+  fleet.pool(0).Checkout(clients[2], clients[2]);
+  ASSERT_TRUE(fleet.Settle());
+  GiveBack(fleet, 0, clients[0]);
+  fleet.pool(0).Checkout(clients[0], clients[0]);  // it was in use just now
+  EXPECT_NE(clients[0].server, nullptr);
+}
+
+TEST(Pool, OpensAnotherServerWhenTheCheckFails) {
+  FakeFleet fleet(Checking(1, 8));
+  FakeClient client;
+  FakeServer& first = Served(fleet, 0, client);
+  GiveBack(fleet, 0, client);
+  fleet.core(0).Turn();
+  fleet.Advance(31s);
+  fleet.pool(0).Checkout(client, client);
+  fleet.core(0).Turn();
+  fleet.pool(0).OnBroken(first, CloseReason::kCheckFailed);
+  fleet.core(0).Turn();
+  EXPECT_EQ(fleet.pool(0).counts().connecting, 1u);
+  ASSERT_TRUE(fleet.Settle());
+  EXPECT_NE(client.server, nullptr);
+}
+
+TEST(Pool, AServerThatWasCheckedForAWaiterWhoHasLeftIsIdle) {
+  FakeFleet fleet(Checking(1, 8));
+  FakeClient client;
+  Served(fleet, 0, client);
+  GiveBack(fleet, 0, client);
+  fleet.core(0).Turn();
+  fleet.Advance(31s);
+  fleet.pool(0).Checkout(client, client);
+  fleet.core(0).Turn();
+  fleet.pool(0).Leave(client);
+  ASSERT_TRUE(fleet.Settle());
+  EXPECT_EQ(fleet.pool(0).counts().idle, 1u);
+  fleet.pool(0).Checkout(client, client);
+  EXPECT_NE(client.server, nullptr);
+}
+
+TEST(Pool, ADirtyServerIsResetAndCleanWhenItIsLentAgain) {
+  FakeFleet::Options options = With(1, 1);
+  options.settings.pool.reset = ResetPolicy::kWhenDirty;
+  FakeFleet fleet(options);
+  FakeClient client;
+  FakeServer& server = Served(fleet, 0, client);
+  server.MarkDirty();
+  GiveBack(fleet, 0, client);
+  EXPECT_EQ(server.cleaning, PooledServer::Cleaning::kReset);
+  ASSERT_TRUE(fleet.Settle());
+  Served(fleet, 0, client);
+  EXPECT_FALSE(server.dirty());
+  GiveBack(fleet, 0, client);
+  EXPECT_FALSE(server.cleaning);
+}
+
 // --- connecting ----------------------------------------------------------------------------------
 
 const PgError kRefused{.severity = "FATAL", .sqlstate = "28P01", .message = "password wrong"};
 const PgError kStarting{.severity = "FATAL", .sqlstate = "57P03", .message = "starting up"};
+
+const PgError kNobody{.severity = "FATAL", .sqlstate = "08001", .message = "nobody listens"};
 
 void FailConnect(FakeFleet& fleet, const PgError& error) {
   for (FakeServer* server : fleet.core(0).InState(State::kConnecting)) {
@@ -103,17 +190,44 @@ TEST(Pool, TellsWaitersTheServersOwnErrorWhenNoServerIsAlive) {
   EXPECT_EQ(fleet.board->size().open(), 0u);
 }
 
-TEST(Pool, KeepsWaitersWhileTheServerIsStartingUp) {
-  FakeFleet fleet(With(1, 1));
+TEST(Pool, KeepsWaitersWhileTheServerIsStartingUpOrNotThere) {
+  for (const PgError& error : {kStarting, kNobody}) {
+    FakeFleet fleet(With(1, 1));
+    FakeClient client, late;
+    fleet.pool(0).Checkout(client, client);
+    fleet.core(0).Turn();
+    FailConnect(fleet, error);
+    ASSERT_TRUE(fleet.Settle());
+    EXPECT_TRUE(client.waiting());
+    fleet.pool(0).Checkout(late, late);  // who comes within the back-off waits as well
+    ASSERT_TRUE(fleet.Settle());
+    EXPECT_TRUE(late.waiting());
+    fleet.pool(0).Leave(late);
+    fleet.Advance(200ms);
+    ASSERT_TRUE(fleet.Settle());
+    EXPECT_NE(client.server, nullptr);
+  }
+}
+
+TEST(Pool, TellsWhoHasWaitedInVainWhyThereIsNoServer) {
+  FakeFleet::Options options = With(1, 1);
+  options.settings.pool.wait_timeout = 3s;
+  FakeFleet fleet(options);
   FakeClient client;
   fleet.pool(0).Checkout(client, client);
   fleet.core(0).Turn();
-  FailConnect(fleet, kStarting);
-  ASSERT_TRUE(fleet.Settle());
-  EXPECT_TRUE(client.waiting());
-  fleet.Advance(200ms);
-  ASSERT_TRUE(fleet.Settle());
-  EXPECT_NE(client.server, nullptr);
+  for (int i = 0; i < 31 && !client.refusal; ++i) {
+    fleet.Advance(100ms);
+    fleet.core(0).Turn();
+    FailConnect(fleet, kNobody);
+    for (FakeServer* server : fleet.core(0).InState(State::kClosing)) {
+      fleet.pool(0).OnClosed(*server);
+    }
+  }
+  ASSERT_TRUE(client.refusal);
+  EXPECT_EQ(client.refusal->sqlstate, "08001");
+  EXPECT_EQ(client.refusal->message,
+            "no server could be connected to within 3 s (wait_timeout): nobody listens");
 }
 
 TEST(Pool, KeepsWaitersWhileAnotherServerIsAlive) {
@@ -209,6 +323,29 @@ TEST(Pool, DoesNotLendAServerBeyondItsLifetime) {
   fleet.core(0).Turn();
   fleet.Advance(101s);
   EXPECT_EQ(fleet.core(0).closings.size(), 2u);  // idle: when its time comes
+}
+
+TEST(Pool, ServersOpenedTogetherDoNotEndTogether) {
+  FakeFleet::Options options = With(1, 8);
+  options.settings.pool.idle_timeout = 0s;
+  options.settings.pool.server_lifetime = 100s;
+  options.settings.pool.server_lifetime_jitter = 50s;
+  FakeFleet fleet(options);
+  FakeClient clients[8];
+  for (FakeClient& client : clients) Served(fleet, 0, client);
+  for (FakeClient& client : clients) GiveBack(fleet, 0, client);
+  fleet.core(0).Turn();
+  const std::vector<CloseReason>& closings = fleet.core(0).closings;
+  fleet.Advance(49s);
+  EXPECT_EQ(closings.size(), 0u);
+  int moments = 0;
+  for (int i = 0; i < 52; ++i) {
+    const size_t before = closings.size();
+    fleet.Advance(1s);
+    moments += closings.size() > before ? 1 : 0;
+  }
+  EXPECT_EQ(closings.size(), 8u);
+  EXPECT_GE(moments, 4);
 }
 
 // --- cleaning ------------------------------------------------------------------------------------

@@ -149,7 +149,7 @@ TEST(PoolThreads, APublishedWelcomeIsWholeForAllWhoReadIt) {
 struct SharedWorld {
   static constexpr uint32_t kSize = 2;
 
-  SharedWorld() : directory(kCores, 8) {
+  explicit SharedWorld(Sharing policy) : sharing{.policy = policy}, directory(kCores, 8) {
     settings.pool.size = kSize;
     settings.pool.wait_timeout = 0s;
     board = directory.FindOrCreate(settings.key, {.size = kSize});
@@ -160,6 +160,7 @@ struct SharedWorld {
   SpscQueue<PoolMail>& queue(uint32_t from, uint32_t to) { return *queues[from * kCores + to]; }
 
   PoolSettings settings = FakeFleet::DefaultSettings();
+  const SharingConfig sharing;
   Directory directory;
   Board* board;
   std::vector<std::unique_ptr<SpscQueue<PoolMail>>> queues;
@@ -179,7 +180,7 @@ class ThreadCore final : public PoolHost, public Siblings {
                               .timers = timers_,
                               .random = random_,
                               .siblings = *this,
-                              .sharing = {}};
+                              .sharing = world.sharing};
     pool_ = std::make_unique<PoolShard>(context, *world.board, world.settings);
   }
 
@@ -325,9 +326,11 @@ class ThreadCore final : public PoolHost, public Siblings {
   std::unique_ptr<PoolShard> pool_;
 };
 
-TEST(PoolThreads, NoWaiterIsForgottenNoServerLostNoCapExceeded) {
+class WholePoolThreads : public testing::TestWithParam<Sharing> {};
+
+TEST_P(WholePoolThreads, NoWaiterIsForgottenNoServerLostNoCapExceeded) {
   constexpr uint32_t kRounds = 1500;
-  SharedWorld world;
+  SharedWorld world(GetParam());
   std::vector<std::unique_ptr<ThreadCore>> cores;
   for (uint32_t i = 0; i < kCores; ++i) cores.push_back(std::make_unique<ThreadCore>(world, i));
   OnThreads(kCores, [&](uint32_t core) { cores[core]->Live(kRounds); });
@@ -347,6 +350,9 @@ TEST(PoolThreads, NoWaiterIsForgottenNoServerLostNoCapExceeded) {
   EXPECT_EQ(world.board->size().open(), 0u);
   EXPECT_EQ(world.board->alive(), 0u);
 }
+
+INSTANTIATE_TEST_SUITE_P(Policies, WholePoolThreads,
+                         testing::Values(Sharing::kSteal, Sharing::kSharedMutex));
 
 }  // namespace
 }  // namespace trireme

@@ -4,8 +4,8 @@
 // this part only; Server adds the connection, and tests add a fake.
 //
 //   kConnecting ─▶ kLogin ─▶ kIdle ◀──────────── kSettling ◀─┐ Abandon (client gone), reset query
-//        │            │        │  ▲ Return           │       │
-//        │            │        ▼  │                  ▼       │
+//        │            │        │  ▲ Return           │ ▲     │
+//        │            │        ▼  │                  ▼ │ idle for too long: check query
 //        │            │      kLent ──────────────────┼───────┘
 //        │            │        │  kIdle ─▶ kLeaving ─┼─▶ (passport mailed to another core)
 //        └────────────┴────────┴───────▶ kClosing ◀──┘
@@ -35,6 +35,7 @@ class PooledServer {
   // What has to happen before another client may have the server.
   enum class Cleaning : uint8_t {
     kWait,   // only wait: for a cancel on its way to it, for the rest of a message
+    kCheck,  // the check query
     kReset,  // the reset query
     kAll,    // discard replies, cancel what runs, end COPY, roll back, then the reset query
   };
@@ -50,6 +51,12 @@ class PooledServer {
   Time created() const { return created_; }
   // When it is too old to be lent again; kNever = no limit.
   Time retire_at() const { return retire_at_; }
+  // When it showed last that it is alive; of an idle one.
+  Time heard_at() const { return heard_at_; }
+  // Its client may have left something in its session.
+  bool dirty() const { return dirty_; }
+  // Somebody has used it since it was reset last; said only where pool.reset is not "session".
+  bool used() const { return used_; }
 
   // --- for PoolShard ---
   bool held() const {
@@ -70,6 +77,8 @@ class PooledServer {
   virtual ~PooledServer() = default;
 
   uint32_t holds_ = 0;
+  bool dirty_ = false;
+  bool used_ = false;
 
  private:
   friend class PoolShard;
@@ -77,12 +86,14 @@ class PooledServer {
   State state_ = State::kConnecting;
   bool leaving_solicited_ = false;  // kLeaving: it answers a kSteal
   bool logged_in_ = false;          // counted as alive on the board
+  bool checking_ = false;           // kSettling: a check query, on behalf of a waiter
   uint32_t leaving_to_ = 0;         // kLeaving: the core that gets it
   ServerUser* user_ = nullptr;
   PoolShard* pool_ = nullptr;
   Time state_since_{};
   Time created_{};
   Time retire_at_ = kNever;
+  Time heard_at_{};
 };
 
 }  // namespace trireme

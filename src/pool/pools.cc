@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "pool/pools.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/assert.h"
@@ -70,18 +72,30 @@ PgResult<PoolShard*> Pools::Find(const Target& target) {
                                            context_.directory.count(), " pools already"),
                    .hint = "Raise limits.pools_max, or let clients share a storage user."};
   }
+  PoolShard& pool = Add(*board, std::move(settings));
+  by_key_.emplace(target.key, &pool);
+  by_board_.emplace(board, &pool);
+  return &pool;
+}
+
+PoolShard& Pools::MakeForReplication(const Target& target, const ReplicationRequest& request) {
+  PoolSettings settings = PoolSettings::From(context_.config, target, request);
+  std::unique_ptr<Board> board = context_.directory.CreateUnlisted(settings.key, settings.Caps());
+  PoolShard& pool = Add(*board, std::move(settings));
+  unlisted_.emplace(&pool, std::move(board));
+  return pool;
+}
+
+PoolShard& Pools::Add(Board& board, PoolSettings settings) {
   const PoolContext context{.host = *this,
                             .now = context_.streams.ring().clock(),
                             .timers = context_.timers,
                             .random = context_.random,
                             .siblings = context_.siblings,
                             .sharing = context_.config.sharing};
-  pools_.push_back(std::make_unique<PoolShard>(context, *board, std::move(settings)));
-  PoolShard* pool = pools_.back().get();
-  if (draining_) pool->Drain();
-  by_key_.emplace(target.key, pool);
-  by_board_.emplace(board, pool);
-  return pool;
+  pools_.push_back(std::make_unique<PoolShard>(context, board, std::move(settings)));
+  if (draining_) pools_.back()->Drain();
+  return *pools_.back();
 }
 
 void Pools::Warm() {
@@ -135,9 +149,13 @@ void Pools::EndOfTurn() {
   if (look_again) FenceBoards();  // partner: the same fence of another core, and ReleasePlace
   while (PoolShard* pool = publish_.PopFront()) {
     if (look_again) pool->LookAgain();
+    if (!unlisted_.empty()) [[unlikely]]
+      unlisted_due_ |= pool->settings().replication != Replication::kNone;
   }
   if (!closed_.empty() || !closed_cancels_.empty()) [[unlikely]]
     FreeClosed();
+  if (unlisted_due_) [[unlikely]]
+    FreeUnlisted();
 }
 
 void Pools::RunRetries() {
@@ -151,6 +169,21 @@ void Pools::FreeClosed() {
   closed_.clear();
   for (CancelConnection* cancel : closed_cancels_) delete cancel;
   closed_cancels_.clear();
+}
+
+// What still changes comes back here at the end of the next turn.
+void Pools::FreeUnlisted() {
+  unlisted_due_ = false;
+  for (auto entry = unlisted_.begin(); entry != unlisted_.end();) {
+    const PoolShard* const pool = entry->first;
+    if (!pool->at_rest()) {
+      ++entry;
+      continue;
+    }
+    freed_pools_ += pool->counters();
+    std::erase_if(pools_, [pool](const auto& each) { return each.get() == pool; });
+    unlisted_.erase(entry++);
+  }
 }
 
 void Pools::Drain() {
@@ -191,7 +224,10 @@ void Pools::DiscardPassport(ServerPassport& passport) {
   context_.streams.ring().Close(std::exchange(passport.fd, -1));
 }
 
-void Pools::FreeServer(PooledServer& server) { closed_.push_back(static_cast<Server*>(&server)); }
+void Pools::FreeServer(PooledServer& server) {
+  unlisted_due_ |= server.pool().settings().replication != Replication::kNone;
+  closed_.push_back(static_cast<Server*>(&server));
+}
 
 // Pools that share a cap with `board`; its own are nudged by PoolShard.
 void Pools::OnPlaceReleased(Board& board) {
@@ -269,7 +305,8 @@ void Pools::OnServerOpened(const PooledServer& server) {
 void Pools::OnServerClosing(const PooledServer& server, CloseReason reason) {
   const auto& closing = static_cast<const Server&>(server);
   const bool expected = reason == CloseReason::kIdleTimeout || reason == CloseReason::kLifetime ||
-                        reason == CloseReason::kEvicted || reason == CloseReason::kShutdown;
+                        reason == CloseReason::kEvicted ||
+                        reason == CloseReason::kReplicationOver || reason == CloseReason::kShutdown;
   context_.log.Log(expected ? LogLevel::kDebug : LogLevel::kInfo, "server closing",
                    {{"server", closing.id()},
                     {"pool", server.pool().settings().name},
@@ -282,15 +319,24 @@ void Pools::OnConnectFailed(const PoolShard& pool, const PgError& error) {
 }
 
 void Pools::BeginCancel(Server& server, CancelObserver* observer) {
-  auto* cancel = new CancelConnection(*this, server, observer);
+  auto* cancel = new CancelConnection(*this, LineOf(server), server, observer);
   cancels_.PushBack(*cancel);
   cancel->Begin();
   if (stopped_) cancel->Hurry();
 }
 
-void Pools::OnCancelClosed(CancelConnection& cancel) {
+void Pools::OnCancelEnded(CancelConnection& cancel) {
   cancels_.Erase(cancel);
   closed_cancels_.push_back(&cancel);
+}
+
+// storage.cancels_max is for all cores; each has its part, and one at least.
+CancelLine& Pools::LineOf(const Server& server) {
+  const StorageConfig& storage = server.pool().settings().storage;
+  const uint32_t cores = context_.siblings.count();
+  const uint32_t most =
+      storage.cancels_max == 0 ? UINT32_MAX : std::max(storage.cancels_max / cores, 1u);
+  return cancel_lines_.try_emplace(storage.name, most).first->second;
 }
 
 void Pools::ForgetServer(Server& server) {
@@ -332,7 +378,7 @@ Pools::Resources Pools::resources() const {
 }
 
 PoolShard::Counters Pools::Totals() const {
-  PoolShard::Counters totals;
+  PoolShard::Counters totals = freed_pools_;
   for (const auto& pool : pools_) totals += pool->counters();
   return totals;
 }

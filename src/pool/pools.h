@@ -10,7 +10,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -61,13 +63,19 @@ class Pools final : private PoolHost {
   // when limits.pools_max is reached.
   PgResult<PoolShard*> Find(const Target& target);
 
+  // A pool for one replication connection, whose startup parameters are those of one client: no
+  // other client and no other core finds it. Check out from it in the same turn: it goes by itself
+  // when nobody waits in it and its server is closed.
+  PoolShard& MakeForReplication(const Target& target, const ReplicationRequest& request);
+
   // Makes the pools that are kept warm from the start, this core's share of them.
   void Warm();
 
   void OnMail(const PoolMail& mail);
   void EndOfTurn();
   bool has_work() const {
-    return !changed_.empty() || !retries_.empty() || !closed_.empty() || !closed_cancels_.empty();
+    return !changed_.empty() || !retries_.empty() || !closed_.empty() || !closed_cancels_.empty() ||
+           unlisted_due_;
   }
 
   // No new servers, idle ones are closed, lent ones when they come back.
@@ -91,7 +99,8 @@ class Pools final : private PoolHost {
   // Sum over the pools of this core, for SHOW SHARDS.
   PoolShard::Counters Totals() const;
 
-  // Pools in order of creation, which is the same in every run.
+  // Pools in order of creation, which is the same in every run. Several may have one key: those of
+  // replication connections are beside the one that is shared.
   const std::vector<std::unique_ptr<PoolShard>>& pools() const { return pools_; }
   template <typename Visit>
   void ForEachServer(Visit visit) {
@@ -119,12 +128,15 @@ class Pools final : private PoolHost {
   void OnConnectFailed(const PoolShard& pool, const PgError& error) override;
 
   PoolShard* FindByBoard(const Board* board) const;
+  PoolShard& Add(Board& board, PoolSettings settings);
   void RunRetries();
   void FreeClosed();
+  void FreeUnlisted();
 
   // For Server.
   void BeginCancel(Server& server, CancelObserver* observer);
-  void OnCancelClosed(CancelConnection& cancel);
+  void OnCancelEnded(CancelConnection& cancel);
+  CancelLine& LineOf(const Server& server);
   void ForgetServer(Server& server);
   void RetryConnect(Server& server);  // OnRetryConnect at the end of the turn
   void LookUp(Server& server, uint32_t host_index);
@@ -136,7 +148,10 @@ class Pools final : private PoolHost {
   Slab<Server> servers_;
   List<CancelConnection, &CancelConnection::node> cancels_;
   std::vector<CancelConnection*> closed_cancels_;
+  absl::flat_hash_map<const PoolShard*, std::unique_ptr<Board>> unlisted_;  // for replication
+  std::map<std::string, CancelLine> cancel_lines_;                          // by storage
   std::vector<std::unique_ptr<PoolShard>> pools_;
+  PoolShard::Counters freed_pools_;
   absl::flat_hash_map<PoolKey, PoolShard*> by_key_;
   absl::flat_hash_map<const Board*, PoolShard*> by_board_;
   List<PoolShard, &PoolShard::changed_node> changed_;
@@ -144,7 +159,8 @@ class Pools final : private PoolHost {
   std::vector<Server*> closed_;
   std::vector<Handle> retries_;
   uint64_t servers_made_ = 0;
-  uint32_t jobs_ = 0;  // with the crew
+  uint32_t jobs_ = 0;          // with the crew
+  bool unlisted_due_ = false;  // one of them may have come to rest
   bool draining_ = false;
   bool stopped_ = false;
 };

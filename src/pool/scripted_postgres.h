@@ -6,6 +6,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -249,6 +250,10 @@ class Postgres {
     int accepted = -1;
     EXPECT_TRUE(world_.Until([&] { return (accepted = accept(fd_, nullptr, nullptr)) >= 0; }));
     return Peer(world_, accepted);
+  }
+  bool SomebodyWaits() {
+    pollfd waiting{.fd = fd_, .events = POLLIN, .revents = 0};
+    return poll(&waiting, 1, 0) > 0;
   }
   Peer AcceptLogin() {
     Peer backend = Accept();

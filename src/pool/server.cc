@@ -176,15 +176,21 @@ void Server::SetParameter(Bytes body) {
 //   what the client's requests owe ─▶ end of its pipeline ─▶ cancels on their way ─▶ ROLLBACK
 //   ─▶ reset query ─▶ OnClean
 //
-// Each step only where it is needed; all of them together within pool.reset_timeout.
+// Each step only where it is needed, and as far as the pool's settings want it, else the server is
+// closed; all of them together within pool.reset_timeout.
 
 void Server::BeginCleaning(Cleaning cleaning) {
   TRIREME_ASSERT(state() == State::kSettling);
+  const PoolConfig& settings = pool().settings().pool;
   cleaning_ = cleaning;
-  reset_due_ = cleaning != Cleaning::kWait && !ResetQuery().empty();
+  reset_due_ = ResetIsDue();
   copy_failed_ = false;
-  StartTimer(pool().settings().pool.reset_timeout);
+  StartTimer(settings.reset_timeout);
+  if (cleaning == Cleaning::kCheck) SendOwn(settings.check_query);
   if (cleaning == Cleaning::kAll) {
+    if (!settings.cancel_on_disconnect && WorksForItsClient()) {
+      return pool().OnBroken(*this, CloseReason::kMidQuery);
+    }
     if (!replies_.at_rest()) Cancel(nullptr);
     if (replies_.needs_sync()) SendFlush();  // nothing else makes PostgreSQL say how it stands
   }
@@ -217,7 +223,7 @@ void Server::OnSettlingBytes() {
         break;
       case ReplyStep::Event::kInjectedError:
         if (step.failed != Request::kQuery) break;  // a pipeline that fails is undone as well
-        return pool().OnBroken(*this, CloseReason::kNotSettled);
+        return pool().OnBroken(*this, ReasonNotSettled());
       case ReplyStep::Event::kBroken:
         return pool().OnBroken(*this, CloseReason::kProtocol);
       case ReplyStep::Event::kNeedMore:
@@ -262,20 +268,51 @@ void Server::EndCopy() {
 void Server::NextStep() {
   TRIREME_ASSERT(state() == State::kSettling);
   if (!replies_.at_rest() || !inbox_.empty()) return;
-  if (replies_.needs_sync()) return UndoPipeline();
-  if (held()) return;  // OnCancelEnded goes on
   if (TRIREME_MUTATION(kNoRollback)) replies_.SetStatus(TransactionStatus::kIdle);
-  if (replies_.status() != TransactionStatus::kIdle) return SendOwn("ROLLBACK");
+  const bool open = replies_.needs_sync() || replies_.status() != TransactionStatus::kIdle;
+  const bool keep = cleaning_ != Cleaning::kAll || pool().settings().pool.rollback_on_disconnect;
+  if (open && !keep) {
+    return pool().OnBroken(*this, CloseReason::kMidTransaction);
+  }
+  if (replies_.needs_sync()) return UndoPipeline();
+  if (held()) return pools_.LineOf(*this).Drop(*this);  // OnCancelEnded goes on
+  if (open) return SendOwn("ROLLBACK");
   if (std::exchange(reset_due_, false)) {
     reset_sent_ = true;
     return SendOwn(ResetQuery());
   }
-  if (std::exchange(reset_sent_, false)) ForgetUnreported();
-  traces_ = false;
+  if (std::exchange(reset_sent_, false)) {
+    ForgetUnreported();
+    used_ = false;
+  }
+  traces_ = dirty_ = false;
   pools_.context_.timers.Cancel(timer_);
   if (ended_ || !replies_.clean()) return pool().OnBroken(*this, CloseReason::kServerEnded);
   TRIREME_ASSERT(prepared_.settled());
   pool().OnClean(*this);
+}
+
+// Where only what is dirty is reset, a rollback is enough for what a client has done that has left
+// nothing.
+bool Server::ResetIsDue() const {
+  if (cleaning_ == Cleaning::kWait || cleaning_ == Cleaning::kCheck || ResetQuery().empty()) {
+    return false;
+  }
+  return cleaning_ == Cleaning::kReset || traces_ || dirty_ ||
+         pool().settings().pool.reset != ResetPolicy::kWhenDirty;
+}
+
+// Not for us alone (parameters, a question), which is done in no time.
+bool Server::WorksForItsClient() const {
+  if (replies_.mid_message()) return true;
+  for (uint32_t i = 0; i < replies_.owed().count(); ++i) {
+    if (replies_.owed().at(i).disposition == Disposition::kForward) return true;
+  }
+  return false;
+}
+
+CloseReason Server::ReasonNotSettled() const {
+  return cleaning_ == Cleaning::kCheck ? CloseReason::kCheckFailed : CloseReason::kNotSettled;
 }
 
 std::string_view Server::ResetQuery() const {
@@ -374,7 +411,7 @@ void Server::OnTimeout() {
       return OnConnectTimeout();
     case State::kSettling:
       TRIREME_COVER(kSettlingTimeout);
-      return pool().OnBroken(*this, CloseReason::kNotSettled);
+      return pool().OnBroken(*this, ReasonNotSettled());
     case State::kClosing:
       return stream_->Abort();
     case State::kIdle:
@@ -406,6 +443,8 @@ void Server::OnDetached(int fd) {
                                                       .id = id_,
                                                       .created = created(),
                                                       .retire_at = retire_at(),
+                                                      .heard_at = heard_at(),
+                                                      .used = used(),
                                                       .key = std::move(key_),
                                                       .address = address_,
                                                       .parameters = std::move(parameters_),

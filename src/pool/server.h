@@ -20,6 +20,7 @@
 #include "net/inbox.h"
 #include "net/stream.h"
 #include "pool/cancel.h"
+#include "pool/close_reason.h"
 #include "pool/passport.h"
 #include "pool/pooled_server.h"
 #include "pool/prepared_set.h"
@@ -53,6 +54,8 @@ class Server final : public PooledServer, private StreamOwner {
   // told DISCARD ALL.
   void MarkTraces() { traces_ = true; }
   void ForgetTraces() { traces_ = false; }
+  // … or what the reset query is for, in session mode.
+  void MarkDirty() { dirty_ = true; }
   const BackendKey& key() const { return key_; }
   const SocketAddress& address() const { return address_; }  // the very host that runs the query
   uint32_t process_id() const { return key_.process_id; }
@@ -99,6 +102,9 @@ class Server final : public PooledServer, private StreamOwner {
   void OnNoKeys();
   void ActOn(const ServerLogin::Step& step);
   void FinishLogin();
+  void OnConnectQueryBytes();
+  void OnConnectQueryFailed(PgError error);
+  void EnterPool();
   void LoginEnded(int error);
   PgError CannotConnect(std::string_view why) const;
 
@@ -113,6 +119,9 @@ class Server final : public PooledServer, private StreamOwner {
   void UndoPipeline();
   void SendFlush();
   void SendSync();
+  bool ResetIsDue() const;
+  bool WorksForItsClient() const;
+  CloseReason ReasonNotSettled() const;
   std::string_view ResetQuery() const;
   void ForgetUnreported();
   void SendText(std::string_view text);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // From nothing to logged in: each host of the storage in order, each of its addresses in order, the
-// first that accepts the connection; then the login. storage.connect_timeout covers all of it; what
+// first that accepts the connection; then the login, and the connect query. What that changes is
+// how a server is from the start. storage.connect_timeout covers all of it; what
 // is left of it is divided among the hosts not tried yet, so that a host that swallows packets does
 // not use up the time of the next.
 #include <string.h>
@@ -128,6 +129,7 @@ void Server::BeginLogin() {
 }
 
 void Server::OnLoginBytes() {
+  if (login_ == nullptr) return OnConnectQueryBytes();
   while (state() == State::kLogin && !inbox_.empty()) {
     const ServerLogin::Step step = login_->Feed(inbox_.Front());
     if (step.kind == ServerLogin::Step::Kind::kNeedMore) {
@@ -169,10 +171,54 @@ void Server::FinishLogin() {
   key_ = std::move(login_->key());
   baseline_ = parameters_;
   login_.reset();
-  pools_.context_.timers.Cancel(timer_);
   if (!inbox_.empty()) {
     return pool().OnConnectFailed(*this, CannotConnect("it spoke after its login had ended"));
   }
+  const std::string& query = pool().settings().pool.connect_query;
+  query.empty() ? EnterPool() : SendOwn(query);
+}
+
+void Server::OnConnectQueryBytes() {
+  while (!inbox_.empty()) {
+    using Event = ReplyStep::Event;
+    const ReplyStep step = replies_.Next(inbox_.Front());
+    // `message` points into the inbox: read it before its bytes go.
+    if (step.event == Event::kParameter) SetParameter(step.message);
+    if (step.event == Event::kInjectedError) {
+      return OnConnectQueryFailed(ParseErrorBody(step.message));
+    }
+    if (step.event == Event::kBroken) {
+      return pool().OnConnectFailed(
+          *this, CannotConnect("what it answered to the connect_query is not the protocol"));
+    }
+    inbox_.DropFront(step.size);
+    if (step.event != Event::kNeedMore) continue;
+    if (inbox_.size() < step.need) return;
+    inbox_.Join(step.need, pools_.context_.streams.buffers());
+  }
+  if (replies_.has_news()) TakeNews();
+  if (replies_.in_copy()) {
+    return OnConnectQueryFailed({.sqlstate = sqlstate::kFeatureNotSupported,
+                                 .message = "COPY FROM STDIN has no data to read here"});
+  }
+  if (!replies_.at_rest()) return;
+  if (replies_.status() != TransactionStatus::kIdle) {
+    return OnConnectQueryFailed(
+        {.sqlstate = sqlstate::kInvalidTransactionState, .message = "a transaction is left open"});
+  }
+  baseline_ = parameters_;
+  EnterPool();
+}
+
+void Server::OnConnectQueryFailed(PgError error) {
+  error.severity = severity::kFatal;
+  error.message = absl::StrCat("the connect_query of pool \"", pool().settings().name,
+                               "\" failed: ", error.message);
+  pool().OnConnectFailed(*this, error);
+}
+
+void Server::EnterPool() {
+  pools_.context_.timers.Cancel(timer_);
   pool().OnLogin(*this, parameters_);
 }
 

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "wire/framer.h"
 #include "wire/messages.h"
+#include "wire/parameters.h"
 #include "wire/reader.h"
 #include "wire/writer.h"
 
@@ -23,6 +24,10 @@ StoredSecret SecretOf(const PoolSettings& settings) {
   }
   Result<StoredSecret> secret = ParseStoredSecret(settings.secret.text);
   return secret.ok() ? *std::move(secret) : StoredSecret(NoSecret{});
+}
+
+uint32_t VersionAsked(const PoolSettings& settings) {
+  return settings.storage.protocol == ServerProtocol::k32 ? kProtocol32 : kProtocol30;
 }
 
 }  // namespace
@@ -42,11 +47,15 @@ ServerLogin::~ServerLogin() { SecureZero(payload_); }
 std::string ServerLogin::StartupPacket() const {
   std::vector<ParameterView> parameters{{"user", settings_.storage_user},
                                         {"database", settings_.storage_database}};
+  if (settings_.replication != Replication::kNone) {
+    const bool logical = settings_.replication == Replication::kLogical;
+    parameters.push_back({"replication", logical ? "database" : "true"});
+  }
   for (const auto& [name, value] : settings_.startup_parameters) {
     parameters.push_back({name, value});
   }
   std::string packet;
-  MessageWriter(packet).StartupMessage(kProtocol30, parameters);
+  MessageWriter(packet).StartupMessage(VersionAsked(settings_), parameters);
   return packet;
 }
 
@@ -83,8 +92,8 @@ ServerLogin::Step ServerLogin::OnMessage(char type, Bytes body) {
     }
     case backend::kNoticeResponse:
       return {.kind = Step::Kind::kNeedMore};
-    case backend::kNegotiateProtocolVersion:  // we ask for 3.0 and no options: nothing is lost
-      return {.kind = Step::Kind::kNeedMore};
+    case backend::kNegotiateProtocolVersion:
+      return OnNegotiation(body);
     default:
       break;
   }
@@ -99,6 +108,15 @@ ServerLogin::Step ServerLogin::OnMessage(char type, Bytes body) {
     default:
       return Violation(absl::StrCat("a message of type '", std::string(1, type), "' in the login"));
   }
+}
+
+// An older server. All that 3.2 changes is how long a cancel key may be, and each length is taken.
+ServerLogin::Step ServerLogin::OnNegotiation(Bytes body) {
+  const std::optional<NegotiatedVersion> offer = ParseNegotiateProtocolVersion(body);
+  const bool fitting = offer && state_ == State::kAuthenticating &&
+                       offer->version <= VersionAsked(settings_) && offer->unknown_options.empty();
+  if (!fitting) return Violation("an offer of a protocol that was not asked for");
+  return {.kind = Step::Kind::kNeedMore};
 }
 
 ServerLogin::Step ServerLogin::ProvideKeys(const ScramKeys& keys) {

@@ -64,6 +64,7 @@ class ServerLogin {
 
   Step OnMessage(char type, Bytes body);
   Step OnAuthentication(ServerAuthenticator::Step step);
+  Step OnNegotiation(Bytes body);
   Step OnParameterStatus(Bytes body);
   Step OnKeyData(Bytes body);
   Step OnReady(Bytes body);

@@ -203,6 +203,178 @@ TEST(Server, IsClosedWhenItDoesNotSettleInTime) {
   EXPECT_TRUE(world.Until([&] { return world.core().pool().board().size().open() == 0; }));
 }
 
+// --- what is reset, and when ---------------------------------------------------------------------
+
+TEST(Server, IsResetAfterEachClientOfSessionModeOnly) {
+  for (const PoolMode mode : {PoolMode::kSession, PoolMode::kTransaction, PoolMode::kStatement}) {
+    Lent lent;
+    lent.pool().Return(*std::exchange(lent.client.server, nullptr), mode);
+    EXPECT_EQ(lent.pool().counts().idle, mode == PoolMode::kSession ? 0u : 1u);
+    if (mode != PoolMode::kSession) continue;
+    ASSERT_TRUE(lent.backend.Expects(Query("DISCARD ALL")));
+    lent.backend.Send(Done("DISCARD ALL"));
+    EXPECT_TRUE(lent.UntilIdle());
+  }
+}
+
+TEST(Server, IsResetAfterEachTransactionWhereTheConfigurationSaysAlways) {
+  Lent lent(1, [](PoolConfig& pool) {
+    pool.reset = ResetPolicy::kAlways;
+    pool.reset_query = "CLOSE ALL; RESET ALL";
+  });
+  lent.client.server->parameters().Set("work_mem", "1MB");
+  Server& server = *lent.client.server;
+  lent.GiveBack();
+  ASSERT_TRUE(lent.backend.Expects(Query("CLOSE ALL; RESET ALL")));
+  lent.backend.Send(Complete("CLOSE CURSOR ALL") + Done("RESET"));
+  EXPECT_TRUE(lent.UntilIdle());
+  EXPECT_EQ(server.parameters().Find("work_mem"), nullptr);
+}
+
+TEST(Server, IsResetOnlyWhenItsClientMayHaveLeftSomethingWhereTheConfigurationSaysSo) {
+  Lent lent(1, [](PoolConfig& pool) { pool.reset = ResetPolicy::kWhenDirty; });
+  lent.pool().Return(*std::exchange(lent.client.server, nullptr), PoolMode::kSession);
+  EXPECT_EQ(lent.pool().counts().idle, 1u);
+  lent.pool().Checkout(lent.client, lent.client);
+  lent.client.server->MarkDirty();
+  lent.pool().Return(*std::exchange(lent.client.server, nullptr), PoolMode::kSession);
+  ASSERT_TRUE(lent.backend.Expects(Query("DISCARD ALL")));
+  lent.backend.Send(Done("DISCARD ALL"));
+  EXPECT_TRUE(lent.UntilIdle());
+  lent.pool().Checkout(lent.client, lent.client);  // clean again
+  lent.pool().Return(*std::exchange(lent.client.server, nullptr), PoolMode::kSession);
+  EXPECT_EQ(lent.pool().counts().idle, 1u);
+}
+
+TEST(Server, IsOnlyRolledBackForAClientThatHasGoneAndLeftNothing) {
+  Lent lent(1, [](PoolConfig& pool) { pool.reset = ResetPolicy::kWhenDirty; });
+  lent.Ask("BEGIN", Done("BEGIN", 'T'));
+  lent.Abandon();
+  ASSERT_TRUE(lent.backend.Expects(Query("ROLLBACK")));
+  lent.backend.Send(Done("ROLLBACK"));
+  EXPECT_TRUE(lent.UntilIdle());
+}
+
+TEST(Server, ForgetsEverythingForAClientThatHasGoneInDoubt) {
+  Lent lent(1, [](PoolConfig& pool) {
+    pool.reset = ResetPolicy::kWhenDirty;
+    pool.reset_query = "";
+  });
+  lent.client.server->MarkTraces();
+  lent.Abandon();
+  ASSERT_TRUE(lent.backend.Expects(Query("DISCARD ALL")));
+  lent.backend.Send(Done("DISCARD ALL"));
+  EXPECT_TRUE(lent.UntilIdle());
+}
+
+TEST(Server, IsClosedAndNotCancelledWhereTheConfigurationSaysSo) {
+  Lent lent(1, [](PoolConfig& pool) { pool.cancel_on_disconnect = false; });
+  lent.Ask("SELECT pg_sleep(1000)");
+  lent.Abandon();
+  EXPECT_EQ(lent.world.core().pools->resources().cancels, 0u);
+  EXPECT_TRUE(lent.backend.ExpectsEnd());
+  lent.backend.Close();
+  EXPECT_TRUE(lent.UntilGone());
+}
+
+TEST(Server, IsClosedAndNotRolledBackWhereTheConfigurationSaysSo) {
+  Lent lent(1, [](PoolConfig& pool) { pool.rollback_on_disconnect = false; });
+  lent.Ask("BEGIN", Done("BEGIN", 'T'));
+  lent.Abandon();
+  EXPECT_TRUE(lent.backend.Expects(Written([](auto& w) { w.Terminate(); })));
+  EXPECT_TRUE(lent.backend.ExpectsEnd());
+  lent.backend.Close();
+  EXPECT_TRUE(lent.UntilGone());
+}
+
+TEST(Server, IsCancelledAndThenClosedWhereOnlyTheRollbackIsOff) {
+  Lent lent(1, [](PoolConfig& pool) { pool.rollback_on_disconnect = false; });
+  lent.Ask("SELECT pg_sleep(1000)");
+  lent.Abandon();
+  lent.postgres.Accept().Close();
+  lent.backend.Send(Failed("57014") + Ready());  // it was in no transaction
+  ASSERT_TRUE(lent.backend.Expects(Query("DISCARD ALL")));
+  lent.backend.Send(Done("DISCARD ALL"));
+  EXPECT_TRUE(lent.UntilIdle());
+}
+
+// --- checked before it is lent -------------------------------------------------------------------
+
+const std::string kEmptyAnswer = Written([](auto& w) { w.EmptyQueryResponse(); }) + Ready();
+
+void CheckEachTime(PoolConfig& pool) {
+  pool.check_query = ";";
+  pool.check_delay = 0s;
+}
+
+TEST(Server, IsCheckedBeforeItIsLentWhenNobodyHasHeardOfItForLong) {
+  Lent lent(1, CheckEachTime);
+  lent.GiveBack();
+  lent.world.core().Turn();
+  lent.pool().Checkout(lent.client, lent.client);
+  EXPECT_EQ(lent.client.server, nullptr);
+  ASSERT_TRUE(lent.backend.Expects(Query(";")));
+  EXPECT_EQ(lent.client.server, nullptr);
+  EXPECT_EQ(lent.pool().board().size().open(), 1u);  // no other one is opened meanwhile
+  lent.backend.Send(kEmptyAnswer);
+  ASSERT_TRUE(lent.world.Until([&] { return lent.client.server != nullptr; }));
+  lent.GiveBack();
+}
+
+TEST(Server, IsNotCheckedWhenItWasInUseLately) {
+  Lent lent(1, [](PoolConfig& pool) { pool.check_query = ";"; });
+  lent.GiveBack();
+  lent.world.core().Turn();
+  lent.pool().Checkout(lent.client, lent.client);
+  EXPECT_NE(lent.client.server, nullptr);
+  lent.GiveBack();
+}
+
+TEST(Server, IsReplacedWhenItsCheckFails) {
+  Lent lent(1, CheckEachTime);
+  lent.GiveBack();
+  lent.world.core().Turn();
+  lent.pool().Checkout(lent.client, lent.client);
+  ASSERT_TRUE(lent.backend.Expects(Query(";")));
+  lent.backend.Send(Failed("57P01") + Ready());
+  EXPECT_TRUE(lent.backend.ExpectsEnd());
+  lent.backend.Close();
+  Peer fresh = lent.postgres.AcceptLogin();
+  ASSERT_TRUE(lent.world.Until([&] { return lent.client.server != nullptr; }));
+  EXPECT_FALSE(lent.client.refusal);
+  lent.GiveBack();
+}
+
+TEST(Server, IsReplacedWhenItDoesNotAnswerItsCheck) {
+  Lent lent(1, [](PoolConfig& pool) {
+    CheckEachTime(pool);
+    pool.reset_timeout = 50ms;
+  });
+  lent.GiveBack();
+  lent.world.core().Turn();
+  lent.pool().Checkout(lent.client, lent.client);
+  ASSERT_TRUE(lent.backend.Expects(Query(";")));
+  EXPECT_TRUE(lent.backend.ExpectsEnd());
+  lent.backend.Close();
+  Peer fresh = lent.postgres.AcceptLogin();
+  ASSERT_TRUE(lent.world.Until([&] { return lent.client.server != nullptr; }));
+  lent.GiveBack();
+}
+
+TEST(Server, IsCheckedByTheCoreItHasMovedTo) {
+  Lent lent(2, CheckEachTime);
+  lent.GiveBack();
+  ASSERT_TRUE(lent.UntilIdle());
+  PoolClient other;
+  PoolShard& there = lent.world.core(1).pool();
+  there.Checkout(other, other);
+  ASSERT_TRUE(lent.backend.Expects(Query(";")));
+  EXPECT_EQ(there.counts().settling, 1u);
+  lent.backend.Send(kEmptyAnswer);
+  ASSERT_TRUE(lent.world.Until([&] { return other.server != nullptr; }));
+  there.Return(*other.server);
+}
+
 TEST(Server, TellsWhoAskedThatACancelIsDelivered) {
   class Observer final : public CancelObserver {
    public:
@@ -220,6 +392,70 @@ TEST(Server, TellsWhoAskedThatACancelIsDelivered) {
   cancel.Close();
   EXPECT_TRUE(lent.UntilIdle());
   EXPECT_TRUE(observer.ended);
+}
+
+// Two servers of one storage, that takes one cancel at a time.
+class CancelLineTest : public ::testing::Test {
+ protected:
+  void Start() {
+    world_.config.storages[0].cancels_max = 1;
+    for (PoolClient& client : clients_) {
+      backends_.push_back(Lent::Connect(world_, postgres_, client));
+      client.server->replies().Expect(Request::kQuery, Disposition::kForward);
+      client.server->stream().SendCopy(AsBytes(Query("a")));
+      ASSERT_TRUE(backends_.back().Expects(Query("a")));
+    }
+    for (PoolClient& client : clients_) client.server->Cancel(nullptr);
+  }
+  void TearDown() override {
+    for (Peer& backend : backends_) backend.Close();
+    EXPECT_TRUE(world_.Until([&] { return pool().board().size().open() == 0; }));
+  }
+  PoolShard& pool() { return world_.core().pool(); }
+  bool UntilNoCancelIsLeft() {
+    return world_.Until([&] { return world_.core().pools->resources().cancels == 0; });
+  }
+
+  ServerWorld world_;
+  PoolClient clients_[2];
+  Postgres postgres_{world_, world_.sockets.path()};
+  std::vector<Peer> backends_;
+};
+
+TEST_F(CancelLineTest, OneGoesWhenTheOtherIsThrough) {
+  Start();
+  Peer first = postgres_.Accept();
+  ASSERT_TRUE(first.Expects(CancelPacket()));
+  for (int i = 0; i < 20; ++i) world_.Turn();
+  EXPECT_FALSE(postgres_.SomebodyWaits());
+  first.Close();
+  Peer second = postgres_.Accept();
+  ASSERT_TRUE(second.Expects(CancelPacket()));
+  second.Close();
+  EXPECT_TRUE(UntilNoCancelIsLeft());
+}
+
+TEST_F(CancelLineTest, IsLeftWhenTheQueryIsOver) {
+  Start();
+  Peer first = postgres_.Accept();
+  ASSERT_TRUE(first.Expects(CancelPacket()));
+  PoolClient& client = clients_[1];
+  backends_[1].Send(Done("B"));
+  ASSERT_TRUE(world_.Until([&] { return client.received == Done("B"); }));
+  client.server->replies().Next(AsBytes(client.received));
+  pool().Return(*std::exchange(client.server, nullptr));
+  EXPECT_TRUE(world_.Until([&] { return pool().counts().idle == 1; }));
+  first.Close();
+  EXPECT_TRUE(UntilNoCancelIsLeft());
+  EXPECT_FALSE(postgres_.SomebodyWaits());
+}
+
+TEST_F(CancelLineTest, IsLeftWhenTimeIsUp) {
+  world_.config.timeouts.cancel = 50ms;
+  Start();
+  Peer first = postgres_.Accept();
+  EXPECT_TRUE(UntilNoCancelIsLeft());
+  EXPECT_FALSE(postgres_.SomebodyWaits());
 }
 
 TEST(Server, DoesNotHoldUpTheEndForACancelThatNobodyTakes) {

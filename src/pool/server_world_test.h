@@ -158,10 +158,13 @@ class PoolClient final : public Waiter, public ServerUser {
 
 // The usual beginning: one client of core 0 has been lent a server.
 struct Lent {
-  explicit Lent(uint32_t cores = 1)
-      : world(cores),
-        postgres(world, world.sockets.path()),
-        backend(Connect(world, postgres, client)) {}
+  explicit Lent(
+      uint32_t cores = 1, void (*configure)(PoolConfig&) = [](PoolConfig&) {})
+      : world(cores), postgres(world, world.sockets.path()), backend(Connect(configure)) {}
+  script::Peer Connect(void (*configure)(PoolConfig&)) {
+    configure(world.config.routes[0].pool);
+    return Connect(world, postgres, client);
+  }
   static script::Peer Connect(ServerWorld& world, script::Postgres& postgres, PoolClient& client) {
     world.core().pool().Checkout(client, client);
     script::Peer backend = postgres.AcceptLogin();
@@ -173,6 +176,14 @@ struct Lent {
     client.server->stream().SendCopy(AsBytes(script::Query(sql)));
     EXPECT_TRUE(backend.Expects(script::Query(sql)));
   }
+  // … and has the answer.
+  void Ask(std::string_view sql, const std::string& answer) {
+    Ask(sql);
+    backend.Send(answer);
+    EXPECT_TRUE(world.Until([&] { return client.received == answer; }));
+    client.server->replies().Next(AsBytes(std::exchange(client.received, {})));
+  }
+  void GiveBack() { pool().Return(*std::exchange(client.server, nullptr)); }
   void Abandon() {
     pool().Abandon(*std::exchange(client.server, nullptr), AbandonReason::kClientGone);
   }

@@ -32,7 +32,7 @@ constexpr Duration kAskAgain = 100ms;
 }  // namespace
 
 bool PoolShard::others_hungry() const {
-  return shared() && board_.hungry_cores().AnyBut(self_, core_count_);
+  return steals_ && board_.hungry_cores().AnyBut(self_, core_count_);
 }
 
 // --- giving --------------------------------------------------------------------------------------
@@ -46,6 +46,11 @@ void PoolShard::MatchByAge() {
     PooledServer* server = HottestIdle();
     if (server == nullptr) return;
     if (GrantToOlder()) continue;
+    if (stale(*server)) [[unlikely]] {
+      if (checking_ >= waiters_.count()) return;
+      BeginCheck(*server);
+      continue;
+    }
     Lend(*server, *waiters_.front());
   }
   if (!waiters_.empty() && !idle().empty()) Changed();
@@ -117,7 +122,11 @@ void PoolShard::OnLeft(PooledServer& server, std::unique_ptr<ServerPassport> pas
 // and a nudge, because it may have been passed over while it counted on us.
 void PoolShard::OnLeaveFailed(uint32_t core, bool solicited) {
   TRIREME_COVER(kServerDiedLeaving);
-  if (!solicited && !TRIREME_MUTATION(kForgetUnclaim)) board_.Unclaim(core);
+  if (!solicited && page_ != nullptr) {
+    OpenBook(page_->book, self_).Unpromise(core, 1);
+  } else if (!solicited && !TRIREME_MUTATION(kForgetUnclaim)) {
+    board_.Unclaim(core);
+  }
   context_.siblings.Send(core, MailOf(solicited ? PoolMail::Kind::kDeny : PoolMail::Kind::kNudge));
 }
 
@@ -134,6 +143,7 @@ void PoolShard::OnMail(const PoolMail& mail) {
       --asked_[mail.from_core];
       --steals_pending_;
       ++counters_.steals_denied;
+      if (page_ != nullptr) ++page_->answered;
       TRIREME_COVER(kStealDenied);
       break;
     case PoolMail::Kind::kGrant:
@@ -156,10 +166,11 @@ void PoolShard::Adopt(const PoolMail& mail) {
     --steals_pending_;
     ++counters_.steals_granted;
   } else {
-    TRIREME_ASSERT(advertised_ > 0);
-    --advertised_;
+    TRIREME_ASSERT(advertised_ > 0 || page_ != nullptr);
+    if (page_ == nullptr) --advertised_;
     ++counters_.grants_received;
   }
+  if (page_ != nullptr) ++page_->answered;
   const std::unique_ptr<ServerPassport> passport(mail.passport);
   if (waiters_.empty()) {
     TRIREME_COVER(kGrantFoundNoWaiter);
@@ -174,9 +185,12 @@ void PoolShard::Adopt(const PoolMail& mail) {
   }
   server->created_ = passport->created;
   server->retire_at_ = passport->retire_at;
+  server->used_ = passport->used;
   server->logged_in_ = true;
   Enter(*server, State::kIdle);
+  if (page_ != nullptr) ++page_->unbooked;
   Park(*server);
+  server->heard_at_ = passport->heard_at;
 }
 
 // --- seeking -------------------------------------------------------------------------------------
@@ -185,11 +199,13 @@ void PoolShard::Adopt(const PoolMail& mail) {
 // waiter's place in the queue: whatever comes first serves the oldest.
 void PoolShard::Seek() {
   if (draining_) return;
-  if (!waiters_.empty()) {
+  if (page_ != nullptr) [[unlikely]] {
+    SeekByBook();
+  } else if (!waiters_.empty()) {
     const auto waiting = static_cast<uint32_t>(waiters_.count());
-    uint32_t coming = steals_pending_ + PromisedElsewhere();
-    if (shared() && waiting > coming) SeekSteals(waiting - coming);
-    coming = steals_pending_ + PromisedElsewhere() + connecting();
+    uint32_t coming = steals_pending_ + checking_ + PromisedElsewhere();
+    if (steals_ && waiting > coming) SeekSteals(waiting - coming);
+    coming = steals_pending_ + checking_ + PromisedElsewhere() + connecting();
     if (waiting > coming) SeekConnections(waiting - coming);
   }
   if (warm_due_) [[unlikely]]
@@ -317,7 +333,7 @@ bool PoolShard::OpenServer(Board::Purpose purpose) {
 
 // Under kIsolated the pool's size is divided once and for all; the first cores get what is left.
 uint32_t PoolShard::isolated_share() const {
-  const uint32_t size = settings_.pool.size;
+  const uint32_t size = board_.size().cap();
   if (context_.sharing.policy != Sharing::kIsolated || size == 0) return UINT32_MAX;
   return size / core_count_ + (self_ < size % core_count_ ? 1 : 0);
 }
@@ -390,11 +406,12 @@ uint32_t PoolShard::PromisedElsewhere() {
   return advertised_ - wanted;
 }
 
-// Makes `wanted` match the waiters that no steal is out for, as far as others have not claimed it.
+// Makes `wanted` match the waiters that no steal is out for, and no check under way, as far as
+// others have not claimed it.
 // True when there are such waiters.
 bool PoolShard::Advertise() {
   const auto waiting = static_cast<uint32_t>(waiters_.count());
-  const uint32_t target = waiting - std::min(waiting, steals_pending_);
+  const uint32_t target = waiting - std::min(waiting, steals_pending_ + checking_);
   std::atomic<uint32_t>& wanted = board_.line(self_).wanted;
   if (advertised_ < target) {
     wanted.fetch_add(target - advertised_, kRelaxed);  // partner: Claim
@@ -416,7 +433,7 @@ bool PoolShard::Publish() {
   Seek();
   TRIREME_YIELD();
   if (core_count_ == 1) return false;
-  const bool hungry = Advertise();
+  const bool hungry = page_ == nullptr ? Advertise() : !waiters_.empty();
   Board::Line& line = board_.line(self_);
   const auto idle_count = static_cast<uint32_t>(idle().count());
   const Time oldest = hungry ? waiters_.front()->since : kNever;
@@ -449,6 +466,7 @@ bool PoolShard::Publish() {
   return look_again;
 }
 
+// (Under "shared_mutex" only places under the caps may have been missed.)
 void PoolShard::LookAgain() {
   if (TRIREME_MUTATION(kSkipLookAgain)) return;
   const uint64_t found = counters_.steals_asked + counters_.grants_sent;

@@ -212,7 +212,7 @@ inline void Slice::Clear() {
   if (block != nullptr && --block->references == 0) block->home->Release(block);
 }
 
-inline Slice& Slice::operator=(Slice&& other) noexcept {
+[[gnu::always_inline]] inline Slice& Slice::operator=(Slice&& other) noexcept {
   if (this != &other) {
     if (block_ != nullptr && --block_->references == 0) block_->home->Release(block_);
     block_ = std::exchange(other.block_, nullptr);

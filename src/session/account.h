@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "route/client_limits.h"
 #include "session/requests.h"
+#include "wire/startup.h"
 
 namespace trireme {
 
@@ -38,11 +39,13 @@ struct Account {
   std::string database;  // as clients name them
   std::string user;
   PoolMode mode = PoolMode::kTransaction;
+  // Replicating clients are an account of their own. It has no pool: each of them has one, with a
+  // server that it keeps to the end.
+  Replication replication = Replication::kNone;
   PoolShard* pool = nullptr;
   uint32_t route_index = 0;
   uint32_t user_index = 0;
-  uint32_t clients = 0;          // logged in on this core
-  bool reads_sequences = false;  // a client has used currval or lastval
+  uint32_t clients = 0;  // logged in on this core
   ClientLimits limits;
   Quota* user_clients = nullptr;  // its clients_max, shared by all cores; nullptr = no limit
   Quota* database_clients = nullptr;

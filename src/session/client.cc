@@ -44,19 +44,20 @@ void Client::DropLogin() {
 void Client::EnterPool(WishRef wish) {
   wish_ = std::move(wish);
   startup_ = clients_.wishes().Intern(*wish_);
-  watched_ = !keeps_server();
+  watched_ = !replicates() && (!keeps_server() || resets_when_dirty() || !startup_->empty());
   OnWishChanged();
   idle_since_ = clients_.now();
   clients_.timers().Cancel(timer_);
   DropLogin();
-  state_ = State::kIdle;
+  if (server_ == nullptr) state_ = State::kIdle;
   if (draining_) return CloseWith(clients_.ShutdownError(), "shutdown");
   Watch();
   if (clients_.config().log.connections) {
-    clients_.log().Info("client logged in", {{"client", id_},
-                                             {"user", account_->user},
-                                             {"database", account_->database},
-                                             {"address", stream_.PeerAddress().Text()}});
+    const char* event = replicates() ? "replication client logged in" : "client logged in";
+    clients_.log().Info(event, {{"client", id_},
+                                {"user", account_->user},
+                                {"database", account_->database},
+                                {"address", stream_.PeerAddress().Text()}});
   }
   if (!inbox_.empty()) PumpRequests();
 }
@@ -77,6 +78,9 @@ void Client::OnReceive(Slice&& slice) {
       requests_.IsWholeQuery(slice.bytes(), clients_.request_limits()) &&
       MayPassUnseen(slice.bytes())) [[likely]] {
     return PassWholeQuery(std::move(slice));
+  }
+  if (state_ == State::kIdle && inbox_.empty() && !stream_.clogged() && PassWholePipeline(slice)) {
+    return;
   }
   inbox_.Push(std::move(slice));
   switch (state_) {
@@ -145,7 +149,8 @@ void Client::OnRefused(const PgError& error) {
 }
 
 void Client::OnServerEnd(int error) {
-  const bool told = server_->replies().error_forwarded();
+  // A walsender whose PostgreSQL ends says CommandComplete and closes; a standby goes by that.
+  const bool told = server_->replies().error_forwarded() || replicates();
   const bool mid_reply = server_->replies().mid_message();
   clients_.log().Warning("server connection ended while in use",
                          {{"client", id_}, {"server", server_->id()}, {"errno", error}});
@@ -204,6 +209,7 @@ void Client::LetGoOfServer() {
   if (state_ != State::kLinked) return;
   Server& server = *std::exchange(server_, nullptr);
   state_ = State::kIdle;
+  if (replicates()) return EndReplication(server);
   if (server.stream().receive_paused()) server.stream().ResumeReceive();
   const bool clean = server.replies().clean() && server.inbox().empty();
   // The reset query runs next: what it did to parameters that the server does not report, nobody
@@ -221,6 +227,20 @@ void Client::LetGoOfServer() {
   } else {
     account_->pool->Abandon(server, AbandonReason::kClientGone);
   }
+}
+
+// Nobody else can have that server. What runs on it is cancelled, for it may take hours (a slot
+// waits for transactions to end); a stream ends when it hears that its client has gone.
+void Client::EndReplication(Server& server) {
+  const Replies& replies = server.replies();
+  if (!replies.owed().empty() && !replies.in_copy()) server.Cancel(nullptr);
+  server.pool().Abandon(server, requests_.mid_forward() ? AbandonReason::kBrokenMidMessage
+                                                        : AbandonReason::kReplicationOver);
+}
+
+// A stream in both directions has no end that a client who says no more could wait for.
+bool Client::EndsWithPeer() const {
+  return replicates() && server_ != nullptr && server_->replies().copy_is_open();
 }
 
 void Client::OnClosed() {
@@ -248,7 +268,9 @@ void Client::Drain() {
       CloseWith(clients_.ShutdownError(), "shutdown");
       return;
     case State::kLinked:
-      ReturnIfFree();
+      if (!EndsWithPeer()) return ReturnIfFree();
+      if (server_->replies().mid_message()) return Close("shutdown", Farewell::kFlush);
+      CloseWith(clients_.ShutdownError(), "shutdown");
       return;
     case State::kConsole:
       console_->EndIfDraining();
@@ -290,13 +312,14 @@ bool Client::CancelRequest(CancelObserver* observer) {
   state_ = State::kIdle;
   idle_since_ = clients_.now();
   Watch();
+  FailDeferred();
   const auto ready = requests_.PassOver(ReadHead(inbox_.Front().data()));
   std::string text;
   MessageWriter writer(text);
   writer.ErrorResponse({.sqlstate = sqlstate::kQueryCanceled,
                         .message = "canceling statement due to user request",
                         .detail = "It was still waiting for a server connection."});
-  if (ready == Requests::ReadyIsOwed::kNow) writer.ReadyForQuery(TransactionStatus::kIdle);
+  if (ready == Requests::ReadyIsOwed::kNow) writer.ReadyForQuery(StatusWithoutServer());
   SendText(text);
   PumpRequests();
   return false;

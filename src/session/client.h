@@ -9,13 +9,18 @@
 //     │         │            │
 //     └─▶ kConsole ──┬───────┴──▶ kClosing ─▶ kClosed (freed at the end of the turn)
 //
+// A replicating client goes from kLogin to kLinked at once, with a server of its own that it keeps
+// to the end.
+//
 // What must hold: a server is held exactly in kLinked; the waiter is queued exactly in kWaiting;
 // bytes the client sent are in the inbox, on the server's stream, or gone on, each once.
 //
 // client.cc is the life cycle, relay.cc the passage of requests and replies, prepared.cc what is
-// special about prepared statements, client_traces.cc about what statements leave in a session,
-// login.cc how a client gets in, client_timers.cc what happens to one that takes too long. An idle
-// client is this object and nothing else: no buffer, no names, no timer but one.
+// special about prepared statements, client_sql_statements.cc about those that SQL executes and
+// deallocates, client_traces.cc about what statements leave in a session,
+// client_resets.cc about RESET, client_begin.cc about a BEGIN that waits, login.cc how a client
+// gets in, client_timers.cc what happens to one that takes too long. An idle client is this object
+// and nothing else: no buffer, no names, no timer but one.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +35,7 @@
 #include "pool/server_user.h"
 #include "session/account.h"
 #include "session/client_deadlines.h"
+#include "session/deferred_begin.h"
 #include "session/requests.h"
 #include "session/statements.h"
 #include "session/traces.h"
@@ -60,7 +66,11 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
 
   State state() const { return state_; }
   uint64_t id() const { return id_; }  // for log lines and the console; says nothing about the key
-  const Account* account() const { return account_; }
+  const Account* account() const { return account_; }  // nullptr: it has not proved who it is
+  // It has asked for a replication connection, and been admitted.
+  bool replicates() const {
+    return account_ != nullptr && account_->replication != Replication::kNone;
+  }
   const Server* server() const { return server_; }
   const Stream& stream() const { return stream_; }
   uint32_t waiting_bytes() const { return inbox_.size(); }  // received, and not passed on yet
@@ -111,28 +121,35 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   void BeginConsole(ConsoleRole role, std::string_view name);
   void DropLogin();
 
-  // relay.cc
+  // relay.cc. What is rare is never inlined: the hot functions then save no registers for it.
   void PassWholeQuery(Slice&& slice);
-  void PumpRequests();
+  [[gnu::noinline]] bool PassWholePipeline(Slice& slice);
+  bool LentAtOnce();
+  void WaitWith(Slice&& slice);
+  [[gnu::noinline]] void PumpRequests();
   bool ActOnRequest(const RequestStep& step);
   void AskForReplies();
   void CancelIfDue();
   void SendError(const PgError& error);
-  void CloseIfDone();
+  [[gnu::noinline]] void CloseIfDone();
   void BeginWait();
   void Link(Server& server);
-  void PumpReplies();
+  [[gnu::noinline]] void PumpReplies();
   void RepliesPassed();
   bool ActOnReplies(ReplyStep::Event event);
   bool ActOnInjectedError(Request failed, PgError error);
   void OnQuery();
   void OnReady();
+  [[gnu::noinline]] void OnRareReady(const Replies::Counts& counts);
   void OnParameter(Bytes body);
   void ReturnIfFree();
   bool may_return() const;
   bool keeps_server() const;
-  void ChangeParameters();
-  void UpdateReceiving();
+  bool caches_plans() const;
+  bool resets_when_dirty() const;
+  void BringParameters();
+  [[gnu::noinline]] void ChangeParameters();
+  [[gnu::noinline]] void UpdateReceiving();
   void SendText(std::string_view text);
 
   // prepared.cc
@@ -143,8 +160,10 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   void PrepareStatement(Bytes bytes);
   void UseStatement(Bytes bytes);
   void CloseStatement(Bytes bytes);
-  void KeepRepeatable(StatementId id, bool first_use);
+  [[gnu::noinline]] bool PassPreparedPipeline(Slice& slice);
+  void KeepRepeatable(Slice bytes, StatementId id, bool first_use);
   void SendParse(std::string_view name, std::string_view text);
+  bool BringStatement(const StatementRef& statement);
   void CloseOnServer(StatementId id);
   void MakeRoom();
   void AnswerFakes();
@@ -165,37 +184,77 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
     uint8_t questions_failed = 0;
     bool free() const { return pins == 0 && doubt.empty() && !asked && !alone; }
   };
+  bool ActOnPinnedText(MessageHead head, Bytes bytes);
+  bool ActOnSync();
   const TextRules* watch() const { return watched_ ? &text_rules_ : nullptr; }
   bool MayPassUnseen(Bytes query) const;
   void OnWishChanged();
   bool ActOnText();
   bool ActOnQueryText(std::string_view text);
-  bool DeallocatesOurs(const SessionEffects& effects) const;
-  Pins DoubtOfPrepared() const;
-  bool AnswerDeallocate(const SessionEffects& effects);
-  void DeallocateOnServer(const std::string& name);
   bool MayLeave(std::string_view text);
   void LookAtStatement(std::string_view text);
   bool RefusesTraces(std::string_view text);
   void AddTouch(const Touch& touch);
   void OnSequenceRead();
+  void ForgetSequences();
   void AddPins(Pins pins);
   Traces& traces();
-  void SettleTraces(const Replies::Counts& counts);
+  [[gnu::noinline]] void SettleTraces(const Replies::Counts& counts);
   void OnPlainText(const SessionEffects& effects);
   void Ask();
   void OnAnswer(Bytes row);
   void OnQuestionFailed();
   LoginParameters LoginValues() const;
   void TakeParameters(SessionParameters parameters);
+  void TellStartupValues();
   void UpdateAuthorizationPin();
   bool OwnWorkRuns() const;
   bool AnythingOfClientOwed() const;
 
+  // client_sql_statements.cc
+  bool DeallocatesOurs(const SessionEffects& effects) const;
+  Pins DoubtOfPrepared() const;
+  bool AnswerDeallocate(const SessionEffects& effects);
+  void DeallocateOnServer(const std::string& name);
+  bool MayBeOfSql() const;
+  void UseOfSql(MessageHead head);
+  const Effect* ExecutesOurs(const SessionEffects& effects) const;
+  bool ExecuteOurs(const Effect& executed, Bytes bytes);
+
+  // client_resets.cc
+  struct ParameterWork {
+    std::optional<ParameterSet> before;  // the server's, while the SETs of a checkout are under way
+    enum class Reset : uint8_t {
+      kNone,
+      kSeen,      // the text is sent, and not executed yet
+      kRuns,      // its ReadyForQuery will be held back
+      kRestores,  // … is, until our SETs are answered
+      kTold,      // the client has it, and the right values
+    } reset = Reset::kNone;
+    ParameterSet undone;  // of startup_, by that text
+    ParameterSet told;    // the client knew these values when it was sent
+  };
+  enum class ResetVerdict : uint8_t { kNone, kReset, kWait };
+  ParameterWork& parameter_work();
+  ResetVerdict LookForReset(const SessionEffects& effects, char type);
+  void BeginReset();
+  bool OnResetReady(const Replies::Counts& counts);
+  bool ReturnsPlainly() const;
+  bool Restore();
+
+  // client_begin.cc
+  bool defers_begin() const;
+  bool AnswerWithoutServer();
+  void SendDeferredBegin();
+  void FailDeferred();
+  TransactionStatus StatusWithoutServer() const;
+
   // client.cc
   void Close(std::string_view reason, Farewell farewell);
-  void CloseWith(const PgError& error, std::string_view reason);
+  [[gnu::noinline]] void CloseWith(const PgError& error, std::string_view reason);
   void LetGoOfServer();
+  void EndReplication(Server& server);
+  bool EndsWithPeer() const;
   void OnPeerDone();
 
   // client_timers.cc
@@ -204,8 +263,8 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
     if (account_->limits.shortest > 0s) [[unlikely]]
       WatchFor(account_->limits.shortest);
   }
-  void WatchFor(Duration limit);
-  void OnQueued();
+  [[gnu::noinline]] void WatchFor(Duration limit);
+  [[gnu::noinline]] void OnQueued();
   void OnTimer();
   void OnOverdue(Deadline::Reason reason);
   void CancelOverdueQuery();
@@ -222,6 +281,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   bool peer_done_ = false;   // the client will send no more
   bool cancel_due_ = false;  // a cancel came while our own SETs ran: sent on when they are done
   bool watched_ = false;     // its texts are read for what they leave
+  DeferredBegin deferred_ = DeferredBegin::kNone;  // without a server: kNone, kBegun, kFailed
   TextRules text_rules_;
   uint16_t listener_index_ = 0;
   uint32_t need_ = 0;  // of the message at the front of the inbox, to judge it
@@ -232,7 +292,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   WishRef startup_;                               // the wish at login, to which RESET goes back
   std::unique_ptr<ClientStatements> statements_;  // of a client that prepares any
   std::unique_ptr<Traces> traces_;                // of a client that may have left any
-  std::unique_ptr<ParameterSet> before_changes_;  // the server's, while our SETs are under way
+  std::unique_ptr<ParameterWork> parameter_work_;
   uint64_t satisfied_hash_ = 0;  // server parameters that fulfil the wish, as found last time
   uint32_t cancel_secret_ = 0;
   std::unique_ptr<std::byte[]> cancel_secret_long_;  // 32 bytes, protocol 3.2

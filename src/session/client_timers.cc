@@ -50,6 +50,11 @@ void Client::OnQueued() {
 ClientClock Client::Clock() const {
   using Activity = ClientClock::Activity;
   if (state_ == State::kWaiting) return {.activity = Activity::kWaiting, .since = request_since_};
+  if (state_ == State::kIdle && deferred_ != DeferredBegin::kNone) {
+    return {.activity = Activity::kIdleInTransaction,
+            .since = idle_since_,
+            .transaction_since = transaction_since_};
+  }
   const bool linked = state_ == State::kLinked;
   if (!linked || server_->replies().clean()) {
     const bool reads = stream_.backlog_bytes() > 0;

@@ -60,11 +60,15 @@ PgError LeavesTraces(const Effect& effect) {
 
 // --- looking -------------------------------------------------------------------------------------
 
-// One whole Query, that surely leaves nothing.
+// One whole Query, that surely leaves nothing. PostgreSQL refuses one with a zero before its end.
 bool Client::MayPassUnseen(Bytes query) const {
   if (!watched_) return true;
-  const std::string_view text = TextAt(query.subspan(kHeadBytes));
-  return query.size() <= kTextBytesMax && JudgeText(text, text_rules_) != TextVerdict::kAnalyze;
+  if (query.size() <= kHeadBytes) return true;  // not even the zero: refused as well
+  if (query.size() > kTextBytesMax) return false;
+  const std::string_view text = AsText(query.subspan(kHeadBytes, query.size() - kHeadBytes - 1));
+  const TextVerdict verdict = JudgeText(text, text_rules_);
+  if (verdict == TextVerdict::kTransaction && defers_begin()) return false;
+  return verdict != TextVerdict::kAnalyze;
 }
 
 // The text of the message at the front may leave something. False: it has to wait.
@@ -76,6 +80,8 @@ bool Client::ActOnText() {
     requests_.OnTextSeen(Leaves::kNothing);
     return true;
   }
+  if (head.type == frontend::kSync) return ActOnSync();
+  if (keeps_server()) return ActOnPinnedText(head, bytes);
   const bool whole = head.body_size() <= kTextBytesMax && bytes.size() >= head.total_size();
   switch (head.type) {
     case frontend::kFunctionCall:
@@ -99,8 +105,14 @@ bool Client::ActOnText() {
           DeallocateOnServer(std::string(effects.effects.front().name));
           return true;
         }
+        if (const Effect* executed = ExecutesOurs(effects)) return ExecuteOurs(*executed, bytes);
+        const ResetVerdict verdict = LookForReset(effects, head.type);
+        if (verdict == ResetVerdict::kWait) return false;
+        const bool reset = verdict == ResetVerdict::kReset;
         const bool leaves = MayLeave(text);
-        requests_.OnTextSeen(leaves ? Leaves::kSomething : Leaves::kNothing);
+        requests_.OnTextSeen(reset    ? Leaves::kReset
+                             : leaves ? Leaves::kSomething
+                                      : Leaves::kNothing);
       } else {
         requests_.OnTextSeen(Leaves::kSomething);
       }
@@ -119,6 +131,11 @@ bool Client::ActOnQueryText(std::string_view text) {
   if (RefusesTraces(text)) return true;
   const SessionEffects& effects = clients_.effects().Find(text, text_rules_);
   if (DeallocatesOurs(effects)) return AnswerDeallocate(effects);
+  if (const Effect* executed = ExecutesOurs(effects)) {
+    return ExecuteOurs(*executed, inbox_.Front());
+  }
+  const ResetVerdict verdict = LookForReset(effects, frontend::kQuery);
+  if (verdict == ResetVerdict::kWait) return false;
   const bool alone = !AnythingOfClientOwed() &&
                      server_->replies().status() == TransactionStatus::kIdle &&
                      (traces_ == nullptr || (traces_->doubt.empty() && !traces_->alone));
@@ -134,7 +151,32 @@ bool Client::ActOnQueryText(std::string_view text) {
   } else {
     AddTouch(touch);
   }
-  requests_.OnTextSeen(Requests::Leaves::kNothing);
+  requests_.OnTextSeen(verdict == ResetVerdict::kReset ? Requests::Leaves::kReset
+                                                       : Requests::Leaves::kNothing);
+  return true;
+}
+
+// In session mode it matters whether the startup packet's parameters are undone, and whether there
+// is anything to reset; once there is, and nothing to be undone, nobody looks any more. A named
+// statement is something.
+bool Client::ActOnPinnedText(MessageHead head, Bytes bytes) {
+  const bool whole = head.body_size() <= kTextBytesMax && bytes.size() >= head.total_size();
+  const Bytes body = bytes.subspan(kHeadBytes);
+  const bool query = head.type == frontend::kQuery;
+  const bool unnamed = head.type == frontend::kParse && !body.empty() && body[0] == std::byte{0};
+  bool leaves = true;
+  ResetVerdict verdict = ResetVerdict::kNone;
+  if (whole && (query || unnamed)) {
+    const std::string_view text = query ? TextAt(body) : TextOfUnnamed(bytes);
+    const SessionEffects& effects = clients_.effects().Find(text, text_rules_);
+    leaves = !LeavesNothing(TouchOf(effects, 0));
+    verdict = LookForReset(effects, head.type);
+    if (verdict == ResetVerdict::kWait) return false;
+  }
+  if (leaves && resets_when_dirty()) server_->MarkDirty();
+  if (leaves) watched_ = !startup_->empty();
+  requests_.OnTextSeen(verdict == ResetVerdict::kReset ? Requests::Leaves::kReset
+                                                       : Requests::Leaves::kNothing);
   return true;
 }
 
@@ -157,89 +199,6 @@ bool Client::RefusesTraces(std::string_view text) {
   return true;
 }
 
-// --- statements of the protocol, by SQL ----------------------------------------------------------
-
-// Those that the client prepared by the protocol have other names on the server, and are not the
-// server's to close.
-bool Client::DeallocatesOurs(const SessionEffects& effects) const {
-  if (effects.statement_count != 1 || effects.effects.size() != 1) return false;
-  const Effect& effect = effects.effects.front();
-  if (kept_statements() == nullptr || effect.conditional ||
-      server_->replies().status() == TransactionStatus::kFailed) {
-    return false;
-  }
-  if (effect.kind == EffectKind::kDeallocateAll) {
-    return (pins() & (pin::kPrepared | pin::kUnknown)) == 0 && DoubtOfPrepared() == 0;
-  }
-  return effect.kind == EffectKind::kDeallocate && statements_ != nullptr &&
-         statements_->Find(effect.name) != nullptr;
-}
-
-Pins Client::DoubtOfPrepared() const {
-  if (traces_ == nullptr) return 0;
-  const Pins asked = traces_->asked ? traces_->asked->pins : Pins{0};
-  return (traces_->doubt.pins | asked) & pin::kPrepared;
-}
-
-// False: what came before it has to be answered first.
-bool Client::AnswerDeallocate(const SessionEffects& effects) {
-  Replies& replies = server_->replies();
-  if (replies
-          .needs_sync()) {  // a simple query ends the implicit transaction, and is answered after
-    std::string message;
-    MessageWriter(message).Sync();
-    replies.Expect(Request::kSync, Disposition::kSkip);
-    server_->stream().SendCopy(AsBytes(message));
-  }
-  if (!replies.owed().empty()) return false;
-  const Effect& effect = effects.effects.front();
-  static constexpr Replies::Outcome kDone{.notes = {.server = false, .client = true},
-                                          .answered = true};
-  std::string_view tag = "DEALLOCATE";
-  if (effect.kind == EffectKind::kDeallocateAll) {
-    tag = "DEALLOCATE ALL";
-    if (statements_ != nullptr) statements_->OnDiscarded();
-  } else {
-    statements_->Remove(effect.name);
-    statements_->OnOutcomes({&kDone, 1});
-  }
-  requests_.ForgetUnnamed();  // as every simple query
-  requests_.Drop(ReadHead(inbox_.Front().data()).total_size());
-  std::string text;
-  MessageWriter writer(text);
-  writer.CommandComplete(tag);
-  writer.ReadyForQuery(replies.status());
-  SendText(text);
-  return true;
-}
-
-// In the extended protocol its answers are the server's, so the server must have it, and loses it;
-// who else uses it prepares it again. When the pipeline fails the client has lost it nevertheless.
-void Client::DeallocateOnServer(const std::string& name) {
-  const StatementRef statement = *statements_->Find(name);
-  const StatementId id = IdOf(statement);
-  const StatementName on_server(id);
-  Replies& replies = server_->replies();
-  const PreparedSet::Presence presence = server_->prepared().Use(id);
-  if (presence == PreparedSet::Presence::kSuspect) CloseOnServer(id);
-  if (presence == PreparedSet::Presence::kSuspect || presence == PreparedSet::Presence::kAbsent) {
-    MakeRoom();
-    server_->prepared().Add(id);
-    replies.Expect(Request::kParse, Disposition::kSkip, {.server = true, .client = false});
-    SendParse(on_server.view(), statement.text());
-  }
-  server_->prepared().Suspect(id);
-  statements_->Forget(name);
-  std::string text = "DEALLOCATE ";
-  AppendIdentifier(text, on_server.view());
-  text += std::string(3, '\0');  // its end, and no parameter types
-  replies.Expect(Request::kParse, Disposition::kForward);
-  ++account_->counters.requests.parses;
-  SendParse({}, text);
-  requests_.Drop(ReadHead(inbox_.Front().data()).total_size());
-  requests_.OnOtherUnnamedSent();
-}
-
 // --- doubt ---------------------------------------------------------------------------------------
 
 Client::Traces& Client::traces() {
@@ -257,7 +216,8 @@ void Client::AddTouch(const Touch& touch) {
       account_->pool->settings().pool.on_session_state != OnSessionState::kAllow;
   if (pins_allowed) {
     if (touch.reads_sequences) OnSequenceRead();
-    if (touch.advances_sequences && account_->reads_sequences) AddPins(pin::kSequence);
+    if (touch.advances_sequences && account_->pool->board().reads_sequences())
+      AddPins(pin::kSequence);
     AddPins(touch.certain);
   } else {
     doubt.pins = 0;
@@ -270,16 +230,21 @@ void Client::AddTouch(const Touch& touch) {
 // What other clients have left there is not this one's to read; what it has left itself is
 // elsewhere already, unless it is in this very transaction.
 void Client::OnSequenceRead() {
-  account_->reads_sequences = true;
+  account_->pool->board().OnSequenceRead();
   if ((pins() & pin::kSequence) != 0) return;
   if (!AnythingOfClientOwed() && server_->replies().status() == TransactionStatus::kIdle) {
-    std::string message;
-    MessageWriter(message).Query("DISCARD SEQUENCES");
-    server_->replies().Expect(Request::kQuery, Disposition::kSkip);
-    server_->stream().SendCopy(AsBytes(message));
+    ForgetSequences();
     OnQuery();
   }
   AddPins(pin::kSequence);
+}
+
+// What currval and lastval tell, which texts do not show (an INSERT into a serial column).
+void Client::ForgetSequences() {
+  std::string message;
+  MessageWriter(message).Query("DISCARD SEQUENCES");
+  server_->replies().Expect(Request::kQuery, Disposition::kSkip);
+  server_->stream().SendCopy(AsBytes(message));
 }
 
 void Client::AddPins(Pins pins) {
@@ -324,6 +289,10 @@ void Client::OnPlainText(const SessionEffects& effects) {
   }
   TakeParameters(
       ApplyPlain(effects, {.wish = *wish_, .has = server_->parameters()}, LoginValues()));
+  const bool told =
+      parameter_work_ != nullptr && parameter_work_->reset == ParameterWork::Reset::kTold;
+  if (!told) TellStartupValues();
+  if (pins() != 0) ChangeParameters();
 }
 
 // --- asking --------------------------------------------------------------------------------------
@@ -347,6 +316,8 @@ void Client::OnAnswer(Bytes row) {
   AddPins(answer->pins);
   TakeParameters(ApplyAnswer(*answer, {.wish = *wish_, .has = server_->parameters()}, LoginValues(),
                              *traces.earlier));
+  TellStartupValues();
+  if (pins() != 0) ChangeParameters();
   traces.earlier = clients_.wishes().Intern(*wish_);
 }
 
@@ -368,7 +339,10 @@ void Client::TakeParameters(SessionParameters parameters) {
   server_->parameters() = std::move(parameters.has);
   wish_ = clients_.wishes().Intern(std::move(parameters.wish));
   OnWishChanged();
-  // The server has told the client of its own values.
+}
+
+// The server has told the client of its own values.
+void Client::TellStartupValues() {
   std::string text;
   for (const ParameterSet::Entry& entry : startup_->entries()) {
     const ReportedParameter* reported = FindReportedParameter(entry.name);
@@ -381,7 +355,6 @@ void Client::TakeParameters(SessionParameters parameters) {
     MessageWriter(text).ParameterStatus({reported->name, entry.value});
   }
   if (!text.empty()) SendText(text);
-  if (pins() != 0) ChangeParameters();
 }
 
 void Client::UpdateAuthorizationPin() {
@@ -396,6 +369,7 @@ void Client::UpdateAuthorizationPin() {
 
 void Client::OnWishChanged() {
   satisfied_hash_ = 0;
+  if (!watched_) return;  // nobody reads its texts
   const ParameterSet* welcome = account_->pool->welcome();
   const auto value = [&](std::string_view name) -> std::string_view {
     const std::string* found = wish_->Find(name);
@@ -419,7 +393,7 @@ bool Client::OwnWorkRuns() const {
 
 bool Client::AnythingOfClientOwed() const {
   const Replies& replies = server_->replies();
-  if (replies.needs_sync()) return true;
+  if (replies.needs_sync() || deferred_ != DeferredBegin::kNone) return true;
   for (uint32_t i = 0; i < replies.owed().count(); ++i) {
     const ExpectedReply each = replies.owed().at(i);
     const bool ours = each.request == Request::kQuery && each.disposition != Disposition::kForward;

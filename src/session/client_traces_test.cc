@@ -102,6 +102,18 @@ TEST_F(TracesTest, WhatTheServerHasKeepsItUntilItHasGone) {
   EXPECT_EQ(Pinned(), "");
 }
 
+TEST_F(TracesTest, ANotificationThatComesWithAnAnswerOfOursIsTheClients) {
+  const std::string news = Message('A', std::string("pid_news\0hear\0", 14));
+  Start();
+  Peer client = LogInFirst();
+  Turn(client, Query("LISTEN news"), Done("LISTEN"));
+  backend_->Expects(Asked({.pins = pin::kListen}));
+  const std::string answer = Row({"t"}) + Done("SELECT 1");
+  backend_->Send(answer.substr(0, answer.size() - Ready().size()) + news + Ready());
+  client.Expects(news);
+  EXPECT_TRUE(world_->Until([&] { return Pinned() == "LISTEN"; }));
+}
+
 TEST_F(TracesTest, WithoutAnAnswerTheServerIsKeptAndAskedAgain) {
   Start();
   Peer client = LogInFirst();
@@ -149,6 +161,79 @@ TEST_F(TracesTest, ACancelDoesNotHitTheQuestion) {
   cancel.Send(CancelRequest());
   cancel.ExpectsEnd();
   backend_->Send(Row({"f"}) + Done("SELECT 1"));
+  EXPECT_TRUE(UntilIdle());
+}
+
+// --- session mode: is there anything to reset? ---------------------------------------------------
+
+class DirtTest : public TracesTest {
+ protected:
+  void SetUp() override {
+    PoolConfig& pool = config_.routes[0].pool;
+    pool.mode = PoolMode::kSession;
+    pool.reset = ResetPolicy::kWhenDirty;
+    pool.reset_query = "DISCARD ALL";
+  }
+};
+
+TEST_F(DirtTest, AClientThatLeavesNothingNeedsNoReset) {
+  Start();
+  Peer client = LogInFirst();
+  Turn(client, Query("SELECT 1"), Done("SELECT 1"));
+  Turn(client, Query("BEGIN"), Done("BEGIN", 'T'));
+  Turn(client, Query("SET LOCAL work_mem = '1MB'"), Done("SET", 'T'));
+  Turn(client, Query("COMMIT"), Done("COMMIT"));
+  Turn(client, ParseUnnamed("INSERT INTO t VALUES (1)") + kBindExecuteSync,
+       kExecuted + Done("INSERT 0 1"));
+  client.Close();
+  EXPECT_TRUE(UntilIdle());
+  backend_->ExpectsSilence();
+  Peer other = LogIn();
+  other.Send(Query("SELECT lastval()"));
+  backend_->Expects(Query("DISCARD SEQUENCES") + Query("SELECT lastval()"));
+  backend_->Send(Done("DISCARD SEQUENCES") + Failed("55000") + Ready());
+  other.Expects(Failed("55000") + Ready());
+  other.Close();  // what reads them leaves something
+  backend_->Expects(Query("DISCARD ALL"));
+  backend_->Send(Done("DISCARD ALL"));
+  EXPECT_TRUE(UntilIdle());
+}
+
+TEST_F(DirtTest, AServerIsResetAfterAClientThatMayHaveLeftSomething) {
+  const std::string fastpath = Message('F', std::string("\0\0\x0b\x40\0\0\0\0\0\0", 10));
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {Query("SET work_mem = '1MB'"), Done("SET")},
+      {Query("SELECT 1; LISTEN news"), Complete("SELECT 1") + Done("LISTEN")},
+      {Query("DO 'BEGIN END'"), Done("DO")},
+      {Query("SELECT '" + std::string(kTextBytesMax, 'x') + "'"), Done("SELECT 1")},
+      {ParseUnnamed("CREATE TEMP TABLE t (a int)") + kBindExecuteSync,
+       kExecuted + Done("CREATE TABLE")},
+      {Message('P', std::string("s\0SELECT 1\0\0\0", 13)) + kSync, Message('1') + Ready()},
+      {fastpath, Ready()},  // pg_advisory_lock
+  };
+  Start();
+  for (const auto& [asked, answered] : cases) {
+    Peer client = backend_ == nullptr ? LogInFirst() : LogIn();
+    client.Send(asked);
+    backend_->Expects(asked);
+    backend_->Send(answered);
+    client.Expects(answered);
+    Turn(client, Query("SET work_mem = '2MB'"), Done("SET"));
+    client.Close();
+    backend_->Expects(Query("DISCARD ALL"));
+    backend_->Send(Done("DISCARD ALL"));
+    EXPECT_TRUE(UntilIdle());
+  }
+}
+
+TEST_F(DirtTest, NobodyLooksWhereEachClientIsFollowedByAReset) {
+  config_.routes[0].pool.reset = ResetPolicy::kSession;
+  Start();
+  Peer client = LogInFirst();
+  Turn(client, Query("SELECT 1"), Done("SELECT 1"));
+  client.Close();
+  backend_->Expects(Query("DISCARD ALL"));
+  backend_->Send(Done("DISCARD ALL"));
   EXPECT_TRUE(UntilIdle());
 }
 

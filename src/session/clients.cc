@@ -144,8 +144,9 @@ void Clients::OnSnapshot(Handle requester, const FleetSnapshot& fleet) {
 
 // --- accounts and limits ---
 
-PgResult<Account*> Clients::FindAccount(const Target& target, ClientNames names) {
-  const std::pair<std::string, std::string> key(names.database, names.user);
+PgResult<Account*> Clients::FindAccount(const Target& target, const AccountKey& wanted) {
+  const std::tuple<std::string, std::string, Replication> key(
+      wanted.names.database, wanted.names.user, wanted.replication);
   if (const auto found = by_name_.find(key); found != by_name_.end()) return found->second;
   if (accounts_.size() >= config().limits.pools_max) {
     return PgError{
@@ -155,13 +156,20 @@ PgResult<Account*> Clients::FindAccount(const Target& target, ClientNames names)
         .detail = "limits.pools_max is " + std::to_string(config().limits.pools_max) + ".",
         .hint = "Raise limits.pools_max."};
   }
-  PgResult<PoolShard*> pool = pools().Find(target);
-  if (const auto* error = std::get_if<PgError>(&pool)) return *error;
   auto account = std::make_unique<Account>();
-  account->database = names.database;
-  account->user = names.user;
-  account->mode = target.mode;
-  account->pool = std::get<PoolShard*>(pool);
+  account->database = wanted.names.database;
+  account->user = wanted.names.user;
+  account->limits = ClientLimits::Of(config(), *target.route, *target.user);
+  account->replication = wanted.replication;
+  if (wanted.replication == Replication::kNone) {
+    PgResult<PoolShard*> pool = pools().Find(target);
+    if (const auto* error = std::get_if<PgError>(&pool)) return *error;
+    account->mode = target.mode;
+    account->pool = std::get<PoolShard*>(pool);
+  } else {  // a stream that runs for days is neither an overdue query nor idle
+    account->mode = PoolMode::kSession;
+    account->limits = {.wait = account->limits.wait};
+  }
   account->route_index = static_cast<uint32_t>(target.route - config().routes.data());
   account->user_index = static_cast<uint32_t>(target.user - config().users.data());
   QuotaTable& names_counted = context_.counts.names();
@@ -173,7 +181,6 @@ PgResult<Account*> Clients::FindAccount(const Target& target, ClientNames names)
     account->database_clients =
         &names_counted.FindOrCreate("database " + account->database, limits.database_clients_max);
   }
-  account->limits = ClientLimits::Of(config(), *target.route, *target.user);
   accounts_.push_back(std::move(account));
   return by_name_[key] = accounts_.back().get();
 }

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -31,6 +32,7 @@
 #include "session/login.h"
 #include "session/requests.h"
 #include "session/statements.h"
+#include "session/tried_values.h"
 #include "session/wishes.h"
 #include "sql/effects_cache.h"
 
@@ -139,6 +141,7 @@ class Clients {
   AuthResources auth() { return context_.auth; }
   ConsoleHost& console() { return context_.console; }
   Wishes& wishes() { return wishes_; }
+  TriedValues& tried_values() { return tried_values_; }
   Statements& statements() { return statements_; }
   EffectsCache& effects() { return effects_; }
   Time now() const { return context_.streams.ring().now(); }
@@ -152,8 +155,13 @@ class Clients {
   // What a console client asked all cores for.
   void OnSnapshot(Handle requester, const FleetSnapshot& fleet);
 
-  // The account for this route and user, made when it is the first client of its kind here.
-  PgResult<Account*> FindAccount(const Target& target, ClientNames names);
+  // The account for this route, user and kind of connection, made when it is the first client of
+  // its kind here.
+  struct AccountKey {
+    ClientNames names;
+    Replication replication = Replication::kNone;
+  };
+  PgResult<Account*> FindAccount(const Target& target, const AccountKey& key);
   // The place of a new client under all limits; an error (53300) when there is none.
   std::optional<PgError> Admit(Client& client, Account& account);
   uint32_t CancelIdOf(const Client& client) const;
@@ -185,9 +193,10 @@ class Clients {
   Statements statements_;
   EffectsCache effects_;
   Wishes wishes_;
+  TriedValues tried_values_;
   Slab<Client> clients_;
   std::vector<std::unique_ptr<Account>> accounts_;
-  absl::flat_hash_map<std::pair<std::string, std::string>, Account*> by_name_;
+  absl::flat_hash_map<std::tuple<std::string, std::string, Replication>, Account*> by_name_;
   std::vector<Client*> closed_;
   std::vector<std::unique_ptr<Login>> closed_logins_;
   std::vector<std::unique_ptr<ConsoleSession>> closed_consoles_;

@@ -12,6 +12,7 @@
 #include "config/units.h"
 #include "session/client.h"
 #include "session/clients.h"
+#include "session/parameters.h"
 #include "wire/messages.h"
 #include "wire/options.h"
 #include "wire/parameters.h"
@@ -47,14 +48,24 @@ bool Contains(const std::vector<std::string>& names, std::string_view name) {
                      [name](const std::string& each) { return CompareNames(each, name) == 0; });
 }
 
+PgError RefusedReplication(const RouteConfig& route) {
+  PgError error = Fatal(sqlstate::kInvalidAuthorizationSpecification,
+                        "replication connections are refused by the pooler");
+  error.detail = absl::StrCat("The route for database \"", route.database, "\" and user \"",
+                              route.user, "\" has \"replication\": \"refuse\".");
+  error.hint = "Connect to the server directly, or set replication of the route to \"allow\".";
+  return error;
+}
+
 }  // namespace
 
 Login::Login(Client& client, Clients& clients) : client_(client), clients_(clients) {}
 
-Login::~Login() { TRIREME_ASSERT(!waiting()); }
+Login::~Login() { TRIREME_ASSERT(!waiting() && server_ == nullptr); }
 
 void Login::Cancel() {
-  if (waiting()) account_->pool->Leave(*this);
+  if (waiting()) pool_->Leave(*this);
+  if (server_ != nullptr) LetGoOfServer();
   stage_ = Stage::kDone;
 }
 
@@ -64,8 +75,12 @@ void Login::OnTimeout() {
                               FormatDuration(clients_.config().timeouts.client_login),
                               " (timeouts.client_login).");
   if (stage_ == Stage::kWelcome) {
-    error.detail += " It waited for the first server connection of its pool.";
+    error.detail += " It waited for a server connection of its pool.";
+    const std::string trouble = pool_->ConnectTrouble();
+    if (!trouble.empty()) absl::StrAppend(&error.detail, " The last attempt: ", trouble);
   }
+  if (stage_ == Stage::kTrying)
+    error.detail += " A server was still trying its startup parameters.";
   client_.CloseWith(error, "login timeout");
 }
 
@@ -82,6 +97,7 @@ void Login::OnBytes() {
       return;
     case Stage::kDeriving:
     case Stage::kWelcome:
+    case Stage::kTrying:
       // Early messages wait; more of them than a login can need stay in the socket.
       client_.UpdateReceiving();
       return;
@@ -146,12 +162,24 @@ void Login::OnStartup(const StartupMessage& startup) {
     client_.SendText(text);
   }
   if (startup.replication != Replication::kNone) {
-    return Fail(Fatal(sqlstate::kFeatureNotSupported,
-                      "replication connections are not supported by the pooler; connect to the "
-                      "server directly"));
+    TakeReplication(startup);
+  } else if (!TakeParameters(startup)) {
+    return;
   }
-  if (!TakeParameters(startup)) return;
   BeginProof();
+}
+
+// The server of a replication connection hears what its client has said, word for word: there is no
+// SET in physical replication, and the name of a standby counts (synchronous_standby_names).
+void Login::TakeReplication(const StartupMessage& startup) {
+  const std::vector<std::string>& ignored = clients_.config().ignore_startup_parameters;
+  replication_.kind = startup.replication;
+  const auto take = [&](ParameterView parameter) {
+    if (Contains(ignored, parameter.name)) return;
+    replication_.startup_parameters.emplace_back(parameter.name, parameter.value);
+  };
+  if (!startup.options.empty()) take({"options", startup.options});
+  for (const ParameterView& parameter : startup.parameters) take(parameter);
 }
 
 // Settings of the startup packet are the client's wish; they are carried to whichever server serves
@@ -279,6 +307,10 @@ void Login::OnProved() {
 
 void Login::EnterConsole() {
   const ConsoleConfig& console = clients_.config().console;
+  if (replication_.kind != Replication::kNone) {
+    return Fail(Fatal(sqlstate::kFeatureNotSupported,
+                      "the console has nothing to replicate; name another database"));
+  }
   const auto named = [this](const std::vector<std::string>& users) {
     return std::find(users.begin(), users.end(), user_) != users.end();
   };
@@ -294,60 +326,216 @@ void Login::EnterConsole() {
 }
 
 void Login::EnterPool() {
-  const Target target =
-      Resolve(clients_.config(), *route_, *user_config_, {.database = database_, .user = user_});
-  PgResult<Account*> account = clients_.FindAccount(target, {.database = database_, .user = user_});
+  const bool replicates = replication_.kind != Replication::kNone;
+  if (replicates && route_->replication == ReplicationPolicy::kRefuse) {
+    return Fail(RefusedReplication(*route_));
+  }
+  const ClientNames names{.database = database_, .user = user_};
+  const Target target = Resolve(clients_.config(), *route_, *user_config_, names);
+  PgResult<Account*> account = clients_.FindAccount(target, {names, replication_.kind});
   if (const auto* error = std::get_if<PgError>(&account)) return Fail(*error);
   account_ = std::get<Account*>(account);
   if (const auto error = clients_.Admit(client_, *account_)) {
     account_ = nullptr;
     return Fail(*error);
   }
+  pool_ = replicates ? &clients_.pools().MakeForReplication(target, replication_) : account_->pool;
   // Keys prove one name only: those of another client would not log in, and would take the place
   // of the storage user's own.
   if (proof_->pass_through() && target.storage_user == user_) {
-    account_->pool->SetPassThrough(*proof_->pass_through());
+    pool_->SetPassThrough(*proof_->pass_through());
   }
-  if (const ParameterSet* welcome = account_->pool->welcome()) return SendWelcome(*welcome);
-  stage_ = Stage::kWelcome;
-  since = clients_.now();
-  account_->pool->Checkout(*this, *this, account_->limits.wait.after);
+  if (replicates) return WaitForServer(client_);
+  if (clients_.config().application_name_add_host) AddHost();
+  if (const ParameterSet* welcome = pool_->welcome()) {
+    const ParameterSet asked = wish_;
+    SpellWish(*welcome);
+    if (untried_.empty()) return SendWelcome();
+    wish_ = asked;  // the server that tries it may spell the rest in another way
+  }
+  WaitForServer(*this);
 }
 
-// The first server of this pool: it was only needed for what it says at login. Nobody has used it,
-// so it goes back as it is, whatever the mode: without a reset, in time for the first query of the
-// very client.
+void Login::WaitForServer(ServerUser& lent_to) {
+  stage_ = Stage::kWelcome;
+  since = clients_.now();
+  pool_->Checkout(*this, lent_to, account_->limits.wait.after);
+}
+
+// PgBouncer's form. Room is kept for the address: the server cuts names at 63 bytes.
+void Login::AddHost() {
+  constexpr size_t kNameBytesMax = 63;
+  const std::string host = " - " + client_.stream_.PeerAddress().Text();
+  const std::string* wanted = wish_.Find("application_name");
+  std::string name = wanted == nullptr || wanted->empty() ? "app" : *wanted;
+  if (name.size() + host.size() > kNameBytesMax && host.size() < kNameBytesMax) {
+    name.resize(kNameBytesMax - host.size());
+  }
+  wish_.Set("application_name", name + host);
+}
+
+// It has what the client has asked for, and says so itself: nothing remains to be wished.
+void Login::KeepServer(Server& server) {
+  told_ = server.baseline();
+  const std::string* name = told_.Find("application_name");
+  if (name != nullptr) wish_.Set("application_name", *name);  // for the console
+  client_.wish_ = clients_.wishes().Intern(wish_);
+  client_.request_since_ = since;
+  client_.Link(server);
+  SendWelcome();
+}
+
+// In the server's spelling, before the client is told or any server is: what is wished and what a
+// server reports then compare as equal. Leaves the names of what no server has been asked for in
+// untried_; `reported`: what servers of this pool say at login.
+void Login::SpellWish(const ParameterSet& reported) {
+  const std::string& pool = pool_->settings().key;
+  const std::vector<ParameterSet::Entry> wanted = wish_.entries();
+  told_ = reported;
+  untried_.clear();
+  for (const ParameterSet::Entry& entry : wanted) {
+    const ParameterView wish{entry.name, entry.value};
+    if (IsSureToBeTaken(wish, reported)) {
+      wish_.Set(entry.name, ReportedValue(wish, reported));
+    } else if (const auto* tried = clients_.tried_values().Find(pool, wish, clients_.now())) {
+      wish_.Set(entry.name, tried->value);
+      if (!tried->is_superuser.empty()) told_.Set("is_superuser", tried->is_superuser);
+    } else {
+      untried_.push_back(entry.name);
+    }
+    if (told_.Find(entry.name) != nullptr) told_.Set(entry.name, *wish_.Find(entry.name));
+  }
+}
+
+// --- what only a server knows ---
+
 void Login::OnServer(Server& server) {
-  const ParameterSet welcome = server.baseline();
-  account_->pool->Return(server, PoolMode::kTransaction);
-  SendWelcome(welcome);
+  if (account_->replication != Replication::kNone) return KeepServer(server);
+  server_ = &server;
+  SpellWish(server.baseline());
+  untried_.empty() ? EndTrial() : BeginTrial();
+}
+
+// One Query, so one transaction: when something is refused, nothing is set.
+void Login::BeginTrial() {
+  stage_ = Stage::kTrying;
+  const std::string sql = ParameterChanges(
+      {.wish = wish_, .has = server_->parameters(), .baseline = server_->baseline()});
+  if (sql.empty()) return EndTrial();  // an earlier client had the same wish
+  std::string message;
+  MessageWriter(message).Query(sql);
+  server_->replies().Expect(Request::kQuery, Disposition::kSkip);
+  server_->stream().SendCopy(AsBytes(message));
+}
+
+void Login::OnServerReceive(Slice&& slice) {
+  server_->inbox().Push(std::move(slice));
+  ReadTrial();
+}
+
+void Login::ReadTrial() {
+  using Event = ReplyStep::Event;
+  Inbox& inbox = server_->inbox();
+  while (!inbox.empty()) {
+    const ReplyStep step = server_->replies().Next(inbox.Front());
+    // `message` points into the inbox: read it before its bytes go.
+    if (step.event == Event::kParameter) {
+      const auto parameter = ParseParameterStatus(step.message);
+      if (parameter) server_->parameters().Set(parameter->name, parameter->value);
+    }
+    if (step.event == Event::kInjectedError) refusal_ = ParseErrorBody(step.message);
+    inbox.DropFront(step.size);
+    if (server_->replies().has_news()) server_->TakeNews();
+    if (step.event == Event::kReady) return EndTrial();
+    if (step.event == Event::kBroken) {
+      pool_->Abandon(*std::exchange(server_, nullptr), AbandonReason::kProtocol);
+      return Fail(Fatal(sqlstate::kProtocolViolation,
+                        "the server sent a message that is not part of the protocol"));
+    }
+    if (step.event == Event::kNeedMore) {
+      if (inbox.size() < step.need) return;
+      inbox.Join(step.need, clients_.streams().buffers());
+    }
+  }
+}
+
+// The server goes back as it is, whatever the mode: without a reset, in time for the first query
+// of the very client, for whom it has the right parameters now.
+void Login::EndTrial() {
+  Server& server = *std::exchange(server_, nullptr);
+  if (stage_ == Stage::kTrying && !refusal_) {
+    NoteTried(server);
+    ApplyChanges(wish_, server.baseline(), server.parameters());
+  }
+  if (server.replies().clean()) {
+    pool_->ReturnUnused(server);
+  } else {
+    pool_->Abandon(server, AbandonReason::kClientGone);
+  }
+  refusal_ ? FailTrial() : SendWelcome();
+}
+
+// As PostgreSQL does it: the client is who it says it is, but it can't have what it wants.
+void Login::FailTrial() {
+  std::string text;
+  MessageWriter(text).AuthenticationOk();
+  client_.SendText(text);
+  refusal_->severity = severity::kFatal;
+  Fail(*refusal_);
+}
+
+// What the server reports it has spelled anew, unless it had the very value already. Of other
+// parameters the client's words are kept: what current_setting() says of them is not always what
+// may be set again (seed).
+void Login::NoteTried(Server& server) {
+  const ParameterSet& baseline = server.baseline();
+  const ParameterSet& has = server.parameters();
+  const auto value_of = [&has](std::string_view name) {
+    const std::string* value = has.Find(name);
+    return value != nullptr ? *value : std::string();
+  };
+  for (const ParameterSet::Entry& entry : baseline.entries()) {
+    told_.Set(entry.name, value_of(entry.name));
+  }
+  for (const std::string& name : untried_) {
+    const std::string asked = *wish_.Find(name);
+    const bool reported = baseline.Find(name) != nullptr;
+    const bool acts =
+        CompareNames(name, "role") == 0 || CompareNames(name, "session_authorization") == 0;
+    TriedValues::Answer answer{.value = reported ? value_of(name) : asked,
+                               .is_superuser = acts ? value_of("is_superuser") : ""};
+    wish_.Set(name, answer.value);
+    clients_.tried_values().Note(pool_->settings().key, {name, asked}, std::move(answer),
+                                 clients_.now());
+  }
+}
+
+// Whether the settings stayed, nobody will hear; what the server reports, the pool listens to.
+void Login::LetGoOfServer() {
+  Server& server = *std::exchange(server_, nullptr);
+  for (const ParameterSet::Entry& entry : wish_.entries()) {
+    if (server.baseline().Find(entry.name) == nullptr) {
+      server.parameters().Set(entry.name, entry.value);
+    }
+  }
+  ForgetUnreported(server.baseline(), server.parameters());
+  pool_->Abandon(server, AbandonReason::kClientGone);
 }
 
 void Login::OnRefused(const PgError& error) { Fail(error); }
-void Login::OnServerReceive(Slice&&) {}
-void Login::OnServerEnd(int) {}
 
-// In the server's spelling, before the client is told or any server is: what is wished and what a
-// server reports then compare as equal.
-void Login::SpellWish(const ParameterSet& parameters) {
-  const std::vector<ParameterSet::Entry> wanted = wish_.entries();
-  for (const ParameterSet::Entry& entry : wanted) {
-    wish_.Set(entry.name, ReportedValue({entry.name, entry.value}, parameters));
-  }
+void Login::OnServerEnd(int) {
+  server_ = nullptr;
+  if (refusal_) return FailTrial();  // its last words
+  Fail(Fatal(sqlstate::kConnectionFailure, "server closed the connection unexpectedly"));
 }
 
-void Login::SendWelcome(const ParameterSet& parameters) {
-  SpellWish(parameters);
+void Login::SendWelcome() {
   std::string text;
   MessageWriter writer(text);
-  writer.Begin(backend::kAuthentication);
-  writer.Int32(static_cast<int32_t>(AuthenticationCode::kOk));
-  writer.End();
-  for (const ParameterSet::Entry& entry : parameters.entries()) {
-    const ReportedParameter* reported = FindReportedParameter(entry.name);
-    const bool settable = reported == nullptr || reported->settable;
-    const std::string* wanted = settable ? wish_.Find(entry.name) : nullptr;
-    writer.ParameterStatus({entry.name, wanted != nullptr ? *wanted : entry.value});
+  writer.AuthenticationOk();
+  for (const ParameterSet::Entry& entry : told_.entries()) {
+    writer.ParameterStatus({entry.name, entry.value});
   }
   std::byte secret[kLongCancelSecretBytes];
   const size_t secret_bytes = minor_ >= 2 ? kLongCancelSecretBytes : sizeof(uint32_t);

@@ -3,10 +3,18 @@
 // How a client gets in: the first packets, who is it, may it enter, and what PostgreSQL would tell
 // it.
 //
-//   kStartup ─▶ kProving ◀─▶ kDeriving ─▶ kWelcome ─▶ (Client::kIdle or kConsole)
-//      │  SSLRequest, GSSENCRequest: 'N', again        │ waits for the first server of its pool,
-//      whose │  CancelRequest: handed on, kCancelling        │ parameters are what the client is
-//      told
+//   kStartup ─▶ kProving ◀─▶ kDeriving ─▶ kWelcome ─▶ kTrying ─▶ Client::kIdle or kConsole
+//                                          │
+//                                          └─▶ Client::kLinked (replication)
+//
+//   kStartup   SSLRequest, GSSENCRequest: 'N', again; CancelRequest: handed on, kCancelling
+//   kWelcome   waits for a server: the first of its pool, which says what the client is to be told,
+//              or one to try what the client wants and no server of the pool has been asked for yet
+//   kTrying    that server sets what the client wants. What it refuses ends the login, in its own
+//              words; what it takes it also spells, and the next client with the same wish need not
+//              wait (session/tried_values.h)
+//
+// Both are skipped when nothing has to be asked, as is usual.
 //
 // What must hold: nothing about users, databases or limits is said before the client has proved who
 // it is, except to a user that cannot exist; every way out sends exactly one ErrorResponse or none.
@@ -19,8 +27,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "auth/client_auth.h"
+#include "pool/pool_settings.h"
 #include "pool/server_user.h"
 #include "route/route.h"
 #include "session/account.h"
@@ -42,28 +52,45 @@ class Login final : private Waiter, private ServerUser {
   void OnKeys(const ScramKeys& keys);
   // timeouts.client_login is over.
   void OnTimeout();
-  // The client is going: leaves the queue, if it waits.
+  // The client is going: leaves the queue, if it waits, and lets go of the server, if it has one.
   void Cancel();
 
  private:
-  enum class Stage : uint8_t { kStartup, kProving, kDeriving, kWelcome, kCancelling, kDone };
+  enum class Stage : uint8_t {
+    kStartup,
+    kProving,
+    kDeriving,
+    kWelcome,
+    kTrying,
+    kCancelling,
+    kDone
+  };
 
   void OnStartupBytes();
   void OnRefusedEncryption();
   void OnStartup(const StartupMessage& startup);
   bool TakeParameters(const StartupMessage& startup);
+  void TakeReplication(const StartupMessage& startup);
   void BeginProof();
   void OnProofBytes();
   void Act(const ClientAuthenticator::Step& step);
   void OnProved();
   void EnterConsole();
   void EnterPool();
-  void Admit();
-  void SpellWish(const ParameterSet& parameters);
-  void SendWelcome(const ParameterSet& parameters);
+  void WaitForServer(ServerUser& lent_to);
+  void AddHost();
+  void KeepServer(Server& server);
+  void SpellWish(const ParameterSet& reported);
+  void BeginTrial();
+  void ReadTrial();
+  void EndTrial();
+  void FailTrial();
+  void NoteTried(Server& server);
+  void LetGoOfServer();
+  void SendWelcome();
   void Fail(const PgError& error);
 
-  // Waiter, ServerUser: for the first client of a pool
+  // Waiter, ServerUser: for who has to ask a server
   void OnServer(Server& server) override;
   void OnRefused(const PgError& error) override;
   void OnServerReceive(Slice&& slice) override;
@@ -77,12 +104,18 @@ class Login final : private Waiter, private ServerUser {
   uint8_t encryption_requests_ = 0;
   std::string database_;
   std::string user_;
-  ParameterSet wish_;
+  ParameterSet wish_;                 // in the server's spelling, once that is known
+  std::vector<std::string> untried_;  // names in it that a server must be asked for
+  ParameterSet told_;                 // what the client is to be told
+  Server* server_ = nullptr;          // kTrying
+  std::optional<PgError> refusal_;    // it has refused; the end of its answer is still to come
+  ReplicationRequest replication_{.kind = Replication::kNone};
   const RouteConfig* route_ = nullptr;
   const UserConfig* user_config_ = nullptr;
   bool console_ = false;
   std::unique_ptr<ClientAuthenticator> proof_;
   Account* account_ = nullptr;
+  PoolShard* pool_ = nullptr;  // where it waits, or has its server from
 };
 
 }  // namespace trireme

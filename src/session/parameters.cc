@@ -22,25 +22,17 @@ std::string ParameterChanges(const ParameterComparison& comparison) {
   for (const ParameterSet::Entry& wanted : comparison.wish.entries()) {
     const std::string* has = comparison.has.Find(wanted.name);
     if (has != nullptr && *has == wanted.value) continue;
-    if (!AppendSet(sql, {wanted.name, wanted.value})) {
-      // No list where the server wants one: let the server say so, in its own words.
-      sql += "SET ";
-      AppendIdentifier(sql, wanted.name);
-      sql += " TO ";
-      AppendLiteral(sql, wanted.value);
-      sql += ';';
-    }
+    AppendExactSet(sql, {wanted.name, wanted.value});
   }
   for (const ParameterSet::Entry& entry : comparison.has.entries()) {
     if (comparison.wish.Find(entry.name) != nullptr || !MayBeReset(entry.name)) continue;
     const std::string* before = comparison.baseline.Find(entry.name);
-    if (before == nullptr) {
+    if (before != nullptr && *before == entry.value) continue;
+    // A name alone would need the right to become that user; RESET does not.
+    if (before == nullptr || CompareNames(entry.name, "session_authorization") == 0) {
       AppendReset(sql, entry.name);
-    } else if (*before != entry.value) {
-      // A name alone would need the right to become that user; RESET does not.
-      const bool set = CompareNames(entry.name, "session_authorization") != 0 &&
-                       AppendSet(sql, {entry.name, *before});
-      if (!set) AppendReset(sql, entry.name);
+    } else {
+      AppendExactSet(sql, {entry.name, *before});
     }
   }
   return sql;

@@ -101,11 +101,14 @@ TEST(ParameterChanges, Table) {
   }
 }
 
-// A list that is none: the server is the one to say so.
-TEST(ParameterChanges, LeavesTheRefusalOfABadListToTheServer) {
-  const ParameterSet wish = Set({{"search_path", "a,,b"}});
-  const std::string sql = ParameterChanges({.wish = wish, .has = {}, .baseline = {}});
-  EXPECT_EQ(sql, "SET \"search_path\" TO 'a,,b';");
+// A list keeps its spaces and quotes, and one that is none is refused in the server's own words.
+TEST(ParameterChanges, SetsAListToTheLetter) {
+  const ParameterSet wish = Set({{"search_path", "a,B,,"}});
+  const ParameterSet baseline = Set({{"search_path", "public"}});
+  EXPECT_EQ(ParameterChanges({.wish = wish, .has = {}, .baseline = {}}),
+            "SELECT pg_catalog.set_config('search_path', 'a,B,,', false);");
+  EXPECT_EQ(ParameterChanges({.wish = {}, .has = wish, .baseline = baseline}),
+            "SELECT pg_catalog.set_config('search_path', 'public', false);");
 }
 
 TEST(ForgetUnreported, MakesTheNextClientSetItsWishAgain) {

@@ -9,6 +9,8 @@
 //   Bind s1, Describe s1  the same with trireme_…  first a Parse of ours, its answer swallowed
 //   Close s1              CloseComplete by us, whatever the server has: others use it
 //
+// With pool.plan_cache the empty name is a name like any other, for statements with parameters.
+//
 // What must hold: an answer of ours stands exactly at its place among the server's (kFake); what is
 // refused fails at its place and undoes the pipeline as PostgreSQL would (a stand-in that is sure
 // to fail); the books change with the request and are changed back when it fails.
@@ -108,6 +110,10 @@ StatementFault FaultOf(Bytes body) {
 }
 
 PgError DoesNotExist(std::string_view name) {
+  if (name.empty()) {
+    return {.sqlstate = sqlstate::kInvalidSqlStatementName,
+            .message = "unnamed prepared statement does not exist"};
+  }
   return {.sqlstate = sqlstate::kInvalidSqlStatementName,
           .message = absl::StrCat("prepared statement \"", ToAbsl(name), "\" does not exist")};
 }
@@ -174,6 +180,10 @@ void Client::PrepareStatement(Bytes bytes) {
   StatementRef statement = clients_.statements().Intern(text);
   if (watched_ && MayLeave(query)) statement.MarkLeaves();
   const StatementId id = IdOf(statement);
+  if (front.name.empty()) {  // it takes the place of the one before, and does not give it back
+    statements().Forget({});
+    requests_.OnUnnamedKept();
+  }
   switch (statements().Add(front.name, std::move(statement),
                            {.count_max = limits.client_statements_max,
                             .bytes_max = limits.client_statement_bytes_max})) {
@@ -205,46 +215,66 @@ void Client::PrepareStatement(Bytes bytes) {
 // Bind or Describe.
 void Client::UseStatement(Bytes bytes) {
   const Front front = ReadFront(bytes);
-  if (front.name.empty()) {  // Requests knows it, but this server does not have it
+  if (front.name.empty() &&
+      !requests_.unnamed_kept()) {  // Requests knows it, but this server does not have it
     server_->replies().Expect(Request::kParse, Disposition::kSkip);
     SendParse({}, requests_.unnamed().text());
     return requests_.OnUnnamedSent();
   }
-  const auto [statement, first_use] = statements().Use(front.name);
-  if (statement == nullptr) return Refuse(DoesNotExist(front.name));
-  if (front.head.type == frontend::kBind && watched_ && statement->leaves()) {
-    LookAtStatement(statement->text());
+  ClientStatements::Entry* entry = statements().Look(front.name);
+  if (entry == nullptr) {
+    return MayBeOfSql() ? UseOfSql(front.head) : Refuse(DoesNotExist(front.name));
   }
-  const StatementId id = IdOf(*statement);
-  const StatementName name(id);
-  KeepRepeatable(id, first_use);
-  const PreparedSet::Presence presence = server_->prepared().Use(id);
-  if (presence == PreparedSet::Presence::kSuspect) CloseOnServer(id);
-  if (presence == PreparedSet::Presence::kSuspect || presence == PreparedSet::Presence::kAbsent) {
-    MakeRoom();
-    server_->prepared().Add(id);
-    const bool forget = TRIREME_MUTATION(kForwardInjectedParse);
-    server_->replies().Expect(Request::kParse, forget ? Disposition::kForward : Disposition::kSkip,
-                              kServerNote);
-    SendParse(name.view(), statement->text());
+  const StatementRef& statement = entry->statement;
+  const bool first_use = entry->TakeFirstUse();
+  if (front.head.type == frontend::kBind && watched_ && statement.leaves()) {
+    LookAtStatement(statement.text());
   }
+  const StatementId id = IdOf(statement);
+  if (inbox_.slice_count() == 1) KeepRepeatable(inbox_.ShareFront(), id, first_use);
+  BringStatement(statement);
   const bool bind = front.head.type == frontend::kBind;
   server_->replies().Expect(bind ? Request::kBind : Request::kDescribe, Disposition::kForward);
   if (bind) ++account_->counters.requests.binds;
-  server_->stream().SendCopy(Renamed(front, name.view()).bytes());
+  server_->stream().SendCopy(Renamed(front, statement.NameOf(id)).bytes());
   const uint32_t rest = front.head.total_size() - front.size;
   inbox_.DropFront(front.size);
   requests_.Pass(rest);
 }
 
+// The same for a whole pipeline of one statement that the server has, at one go. False: it is none.
+bool Client::PassPreparedPipeline(Slice& slice) {
+  if (statements_ == nullptr || kept_statements() == nullptr) return false;
+  const auto pipeline = requests_.WholePreparedPipeline(slice.bytes(), clients_.request_limits());
+  if (!pipeline) return false;
+  ClientStatements::Entry* entry = statements_->Look(pipeline->name);
+  if (entry == nullptr || (watched_ && entry->statement.leaves())) return false;
+  const bool lent = LentAtOnce();
+  const StatementId id = IdOf(entry->statement);
+  if (!lent || server_->prepared().Use(id) != PreparedSet::Presence::kPresent) {
+    WaitWith(std::move(slice));
+    return true;
+  }
+  KeepRepeatable(slice.Part(0, slice.size()), id, entry->TakeFirstUse());
+  requests_.OnPreparedPipeline(*pipeline, server_->replies(), account_->counters.requests);
+  const Front front{.head = ReadHead(slice.data()),
+                    .before = slice.bytes().subspan(kHeadBytes, 1),  // the unnamed portal
+                    .name = pipeline->name,
+                    .size = static_cast<uint32_t>(kHeadBytes + 2 + pipeline->name.size())};
+  slice.TrimFront(front.size);
+  server_->stream().SendBehind(Renamed(front, entry->statement.NameOf(id)).bytes(),
+                               std::move(slice));
+  return true;
+}
+
 // The first request of a transaction, and what follows it in the same buffer: see AskAgain.
-void Client::KeepRepeatable(StatementId id, bool first_use) {
+void Client::KeepRepeatable(Slice bytes, StatementId id, bool first_use) {
   const Replies& replies = server_->replies();
-  if (!replies.owed().empty() || replies.needs_sync() || inbox_.slice_count() != 1 ||
+  if (!replies.owed().empty() || replies.needs_sync() ||
       replies.status() != TransactionStatus::kIdle) {
     return;
   }
-  statements_->repeatable = {.bytes = inbox_.ShareFront(),
+  statements_->repeatable = {.bytes = std::move(bytes),
                              .id = id,
                              .bytes_received = stream_.bytes_received(),
                              .first_use = first_use};
@@ -253,6 +283,10 @@ void Client::KeepRepeatable(StatementId id, bool first_use) {
 void Client::CloseStatement(Bytes bytes) {
   const Front front = ReadFront(bytes);
   requests_.Drop(front.head.total_size());
+  if (front.name.empty()) requests_.ForgetUnnamed();
+  if (server_ != nullptr && MayBeOfSql() && statements().Find(front.name) == nullptr) {
+    return UseOfSql(front.head);
+  }
   if (server_ != nullptr) {
     statements().Remove(front.name);
     server_->replies().Expect(Request::kClose, Disposition::kFake, kClientNote);
@@ -277,6 +311,23 @@ void Client::SendParse(std::string_view name, std::string_view text) {
   writer.End();
   ++account_->counters.requests.server_parses;
   server_->stream().SendCopy(AsBytes(message));
+}
+
+// A Parse ahead of what needs it, where the server lacks it. False: it does not.
+bool Client::BringStatement(const StatementRef& statement) {
+  const StatementId id = IdOf(statement);
+  const PreparedSet::Presence presence = server_->prepared().Use(id);
+  if (presence == PreparedSet::Presence::kSuspect) CloseOnServer(id);
+  if (presence != PreparedSet::Presence::kSuspect && presence != PreparedSet::Presence::kAbsent) {
+    return false;
+  }
+  MakeRoom();
+  server_->prepared().Add(id);
+  const bool forget = TRIREME_MUTATION(kForwardInjectedParse);
+  server_->replies().Expect(Request::kParse, forget ? Disposition::kForward : Disposition::kSkip,
+                            kServerNote);
+  SendParse(StatementName(id).view(), statement.text());
+  return true;
 }
 
 void Client::CloseOnServer(StatementId id) {
@@ -406,7 +457,10 @@ void Client::Refuse(PgError error) {
   const MessageHead head = ReadHead(inbox_.Front().data());
   if (server_ != nullptr && server_->replies().skipping()) return requests_.Drop(head.total_size());
   const auto ready = requests_.PassOver(head);
-  if (server_ == nullptr) return SendError(error);
+  if (server_ == nullptr) {
+    FailDeferred();
+    return SendError(error);
+  }
   std::string message;
   MessageWriter writer(message);
   writer.Begin(frontend::kExecute);

@@ -90,6 +90,28 @@ TEST_F(PreparedTest, AParseAloneIsAnsweredWithoutTheServer) {
   backend_->ExpectsSilence();
 }
 
+// Whole, in pieces, short and long: the server hears the same.
+TEST_F(PreparedTest, APipelineIsTheSameHoweverItArrives) {
+  Start();
+  Peer client = LogInFirst();
+  Prepare(client, "s1");
+  for (const size_t bytes : {size_t{0}, size_t{200}, size_t{300}, size_t{5000}}) {
+    const std::string value(bytes, 'v');
+    const auto use = [&value](const std::string& name) {
+      return Message('B', kZero + name + kZero + value) + Message('D', "P" + kZero) + kExecute +
+             kSync;
+    };
+    const std::string answer = kBound + Message('n') + kRow + Ready();
+    Turn(client, use("s1"), use(Name()), answer, answer);
+    client.Send(use("s1").substr(0, 7));
+    backend_->ExpectsSilence();
+    Turn(client, use("s1").substr(7), use(Name()), answer, answer);
+    Turn(client, use("s1") + use("s1"), use(Name()) + use(Name()), answer + answer,
+         answer + answer);
+  }
+  EXPECT_TRUE(UntilIdle());
+}
+
 TEST_F(PreparedTest, ALackingStatementGoesAheadOfTheBind) {
   Start();
   Peer client = LogInFirst();
@@ -345,11 +367,11 @@ TEST_F(PreparedTest, AStatementOutOfDateThatWasUsedIsTheClientsToMakeAgain) {
 TEST_F(PreparedTest, ACancelDoesNotWaitForTheAnswerToOurParse) {
   Start();
   Peer other = LogInFirst();
-  Peer client = LogIn({{"TimeZone", "CET"}});
-  const std::string set = Query("SET \"TimeZone\" TO 'CET';");
+  Peer client = LogIn({{"TimeZone", "GMT"}});
+  const std::string set = Query("SET \"TimeZone\" TO 'GMT';");
   client.Send(Parse("") + kSync);
   backend_->Expects(set + Parse("") + kSync);
-  backend_->Send(Complete("SET") + Reported("TimeZone", "CET") + Ready() + kParsed + Ready());
+  backend_->Send(Complete("SET") + Reported("TimeZone", "GMT") + Ready() + kParsed + Ready());
   client.Expects(kParsed + Ready());
   const std::string back = Query("SET \"TimeZone\" TO 'UTC';");
   other.Send(Query("a"));
@@ -358,7 +380,7 @@ TEST_F(PreparedTest, ACancelDoesNotWaitForTheAnswerToOurParse) {
   other.Expects(Done("A"));
   client.Send(Use(""));
   backend_->Expects(set + Parse("") + Use(""));
-  backend_->Send(Complete("SET") + Reported("TimeZone", "CET") + Ready());
+  backend_->Send(Complete("SET") + Reported("TimeZone", "GMT") + Ready());
   Peer cancel = Connect();
   cancel.Send(CancelRequest());
   Peer to_server = Accept();
@@ -420,6 +442,62 @@ TEST_F(PreparedTest, TooManyAreRefused) {
   backend_->Expects(kSync);
   backend_->Send(Failed("34000") + Ready());
   EXPECT_EQ(client.ReadError().sqlstate, "53400");
+  client.Expects(Ready());
+}
+
+// --- pool.plan_cache ---
+
+class PlanCacheTest : public PreparedTest {
+ protected:
+  void SetUp() override {
+    PreparedTest::SetUp();
+    config_.routes[0].pool.plan_cache = true;
+    Start();
+  }
+};
+
+TEST_F(PlanCacheTest, AnUnnamedStatementWithParametersIsPreparedOnceAServer) {
+  Peer first = LogInFirst(), second = LogIn();
+  Turn(first, Parse("") + Use(""), Parse(Name()) + Use(Name()), kParsed + kBound + kRow + Ready(),
+       kParsed + kBound + kRow + Ready());
+  for (int round = 0; round < 3; ++round) {
+    Turn(second, Parse("") + Use(""), Use(Name()), kBound + kRow + Ready(),
+         kParsed + kBound + kRow + Ready());
+  }
+  // The text of the moment is what the empty name means, and Close ends it.
+  Turn(first, Use(""), Use(Name()), kBound + kRow + Ready(), kBound + kRow + Ready());
+  first.Send(Close("") + kSync);
+  first.Expects(kClosed + Ready());
+  first.Send(Use(""));
+  EXPECT_EQ(first.ReadError().message, "unnamed prepared statement does not exist");
+  first.Expects(Ready());
+  EXPECT_TRUE(UntilIdle());
+}
+
+TEST_F(PlanCacheTest, OneWithoutParametersTakesItsPlace) {
+  Peer client = LogInFirst();
+  Turn(client, Parse("") + Use(""), Parse(Name()) + Use(Name()), kParsed + kBound + kRow + Ready(),
+       kParsed + kBound + kRow + Ready());
+  Turn(client, Parse("", kOther) + Use(""), Parse("", kOther) + Use(""),
+       kParsed + kBound + kRow + Ready(), kParsed + kBound + kRow + Ready());
+  Turn(client, Parse("") + Use(""), Use(Name()), kBound + kRow + Ready(),
+       kParsed + kBound + kRow + Ready());
+  // A simple query ends the unnamed statement.
+  Turn(client, Query("a"), Query("a"), Done("A"), Done("A"));
+  client.Send(Use(""));
+  EXPECT_EQ(client.ReadError().sqlstate, "26000");
+  client.Expects(Ready());
+}
+
+TEST_F(PlanCacheTest, OneThatFailedDoesNotExist) {
+  Peer client = LogInFirst();
+  Turn(client, Parse("") + kSync, Parse(Name()) + kSync, Failed("42601") + Ready(),
+       Failed("42601") + Ready());
+  client.Send(Use(""));
+  EXPECT_EQ(backend_->ReadMessage()[0], 'E');
+  backend_->Expects(kSync);
+  backend_->Send(Failed("34000") + Ready());
+  EXPECT_EQ(client.ReadError().message, "unnamed prepared statement does not exist");
   client.Expects(Ready());
 }
 

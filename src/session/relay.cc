@@ -15,7 +15,8 @@
 //    when the client is slow to read: what is owed to the client stays in the client's stream.
 //  * Back-pressure: a clogged server stops requests, a clogged client stops replies (and new
 //  requests); each
-//    side resumes when the other has drained. Neither can stop both, so there is no deadlock.
+//    side resumes when the other has drained. Neither can stop both, so there is no deadlock. What
+//    a replicating client says (how far it has come) passes while it is slow to read, too.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -26,6 +27,7 @@
 #include "session/clients.h"
 #include "session/console_session.h"
 #include "session/parameters.h"
+#include "sql/first_word.h"
 #include "wire/messages.h"
 #include "wire/parameters.h"
 #include "wire/writer.h"
@@ -62,19 +64,54 @@ PgError StaleUnnamedError() {
 
 bool Client::keeps_server() const { return account_->mode == PoolMode::kSession; }
 
+// Replication clients have no pool, and nobody after them.
+bool Client::resets_when_dirty() const {
+  return account_->pool != nullptr &&
+         account_->pool->settings().pool.reset == ResetPolicy::kWhenDirty;
+}
+
+bool Client::caches_plans() const {
+  return !keeps_server() && account_->pool->settings().pool.plan_cache;
+}
+
 // --- requests ---
 
-// PumpRequests for the commonest case: a client without a server sends one Query, whole, and
-// nothing else. With an idle server at hand it does not even enter the inbox.
+// PumpRequests for the commonest cases: a client without a server sends one Query, or one pipeline
+// with its Sync, whole, and nothing else. With an idle server at hand it does not even enter the
+// inbox.
 void Client::PassWholeQuery(Slice&& slice) {
+  if (!LentAtOnce()) return WaitWith(std::move(slice));
+  requests_.OnWholeQuery(server_->replies());
+  server_->stream().Send(std::move(slice));
+}
+
+// False: it is none.
+bool Client::PassWholePipeline(Slice& slice) {
+  if (static_cast<char>(*slice.data()) == frontend::kBind) return PassPreparedPipeline(slice);
+  if (keeps_server() || caches_plans()) return false;
+  const auto pipeline = requests_.WholePipeline(slice.bytes(), clients_.request_limits());
+  if (!pipeline || JudgeText(pipeline->text, text_rules_) == TextVerdict::kAnalyze) return false;
+  if (!LentAtOnce()) {
+    WaitWith(std::move(slice));
+    return true;
+  }
+  requests_.OnWholePipeline(*pipeline, {.replies = &server_->replies(),
+                                        .pinned = false,
+                                        .limits = clients_.request_limits(),
+                                        .counts = account_->counters.requests,
+                                        .statements = kept_statements()});
+  server_->stream().Send(std::move(slice));
+  return true;
+}
+
+bool Client::LentAtOnce() {
   pumping_ = true;
   BeginWait();
   pumping_ = false;
-  if (state_ == State::kLinked && !server_->stream().clogged()) [[likely]] {
-    requests_.OnWholeQuery(server_->replies());
-    server_->stream().Send(std::move(slice));
-    return;
-  }
+  return state_ == State::kLinked && !server_->stream().clogged();
+}
+
+void Client::WaitWith(Slice&& slice) {
   inbox_.Push(std::move(slice));
   if (state_ == State::kLinked) return PumpRequests();
   if (clients_.streams().buffers().scarce()) inbox_.MoveToHeap(clients_.streams().buffers());
@@ -86,13 +123,17 @@ void Client::PumpRequests() {
   pumping_ = true;
   if (state_ == State::kIdle) idle_since_ = clients_.now();
   while ((state_ == State::kIdle || state_ == State::kLinked) && !inbox_.empty()) {
-    if (stream_.clogged()) break;                                  // until OnDrained
+    if (stream_.clogged() && !replicates()) break;                 // until OnDrained
     if (server_ != nullptr && server_->stream().clogged()) break;  // until OnServerDrained
     Replies* replies = server_ != nullptr ? &server_->replies() : nullptr;
     const bool resting = replies != nullptr && replies->owed().empty() && !replies->needs_sync();
-    const Requests::Context context{
-        replies,           keeps_server(), clients_.request_limits(), account_->counters.requests,
-        kept_statements(), watch()};
+    const Requests::Context context{replies,
+                                    keeps_server(),
+                                    clients_.request_limits(),
+                                    account_->counters.requests,
+                                    kept_statements(),
+                                    watch(),
+                                    caches_plans()};
     need_ = 0;
     const RequestStep step = requests_.Next(inbox_.Front(), context);
     if (resting && !replies->owed().empty()) OnQuery();
@@ -116,8 +157,8 @@ void Client::PumpRequests() {
 
 // The client asks no more, and has its answers.
 void Client::CloseIfDone() {
-  const bool at_rest =
-      state_ == State::kIdle || (state_ == State::kLinked && server_->replies().at_rest());
+  const bool at_rest = state_ == State::kIdle || (state_ == State::kLinked &&
+                                                  (server_->replies().at_rest() || EndsWithPeer()));
   if (!at_rest) return;
   const bool held_back = stream_.clogged() || (server_ != nullptr && server_->stream().clogged());
   if (inbox_.empty() || !held_back) Close("client closed its connection", Farewell::kFlush);
@@ -135,6 +176,7 @@ bool Client::ActOnRequest(const RequestStep& step) {
       inbox_.Join(step.need, clients_.streams().buffers());
       return true;
     case Event::kNeedsServer:
+      if (AnswerWithoutServer()) return true;
       BeginWait();
       return state_ == State::kLinked;
     case Event::kAskForReplies:  // PumpReplies comes back
@@ -148,7 +190,7 @@ bool Client::ActOnRequest(const RequestStep& step) {
       return false;
     case Event::kSyncAlone: {
       std::string text;
-      MessageWriter(text).ReadyForQuery(TransactionStatus::kIdle);
+      MessageWriter(text).ReadyForQuery(StatusWithoutServer());
       SendText(text);
       return true;
     }
@@ -163,6 +205,9 @@ bool Client::ActOnRequest(const RequestStep& step) {
       return true;
     case Event::kStaleUnnamed:
       Refuse(StaleUnnamedError());
+      return true;
+    case Event::kFlushWithBody:
+      Refuse({.sqlstate = sqlstate::kProtocolViolation, .message = "invalid message format"});
       return true;
     case Event::kBroken:
       CloseWith({.severity = severity::kFatal,
@@ -206,6 +251,11 @@ void Client::OnServer(Server& server) {
   if (!pumping_) PumpRequests();
 }
 
+inline void Client::BringParameters() {
+  if (satisfied_hash_ == 0 || server_->parameters().hash() != satisfied_hash_) [[unlikely]]
+    ChangeParameters();
+}
+
 // The server is ours: bring its parameters to what the client wants, ahead of the client's first
 // message.
 void Client::Link(Server& server) {
@@ -214,15 +264,22 @@ void Client::Link(Server& server) {
   cancel_due_ = false;
   ++account_->counters.assignments;
   account_->counters.wait_ns += (clients_.now() - request_since_).count();
+  const Time begun_at = transaction_since_;
   request_since_ = transaction_since_ = clients_.now();
   Watch();
   server.replies().TakeCounts();  // of somebody who left before they were told
-  ChangeParameters();
+  BringParameters();
+  // After the last client no reset was due.
+  if (server.used() && keeps_server() && resets_when_dirty()) [[unlikely]]
+    ForgetSequences();
+  if (deferred_ != DeferredBegin::kNone) [[unlikely]] {
+    transaction_since_ = begun_at;
+    SendDeferredBegin();
+  }
 }
 
 void Client::ChangeParameters() {
   Server& server = *server_;
-  if (satisfied_hash_ != 0 && server.parameters().hash() == satisfied_hash_) return;
   ParameterSet has = server.parameters();
   // What the client has taken on by SET SESSION AUTHORIZATION is not ours to undo.
   const bool acts_as_other = (pins() & pin::kAuthorization) != 0;
@@ -235,7 +292,7 @@ void Client::ChangeParameters() {
     satisfied_hash_ = server.parameters().hash();
     return;
   }
-  before_changes_ = std::make_unique<ParameterSet>(server.parameters());
+  parameter_work().before = server.parameters();
   std::string message;
   MessageWriter(message).Query(sql);
   server.replies().Expect(Request::kQuery, TRIREME_MUTATION(kForgetSwallow) ? Disposition::kForward
@@ -289,7 +346,8 @@ void Client::PumpReplies() {
     const bool refuse_transaction = step.event == ReplyStep::Event::kReady &&
                                     account_->mode == PoolMode::kStatement &&
                                     server_->replies().status() != TransactionStatus::kIdle;
-    if (refuse_transaction) forward -= kHeadBytes + 1;  // ReadyForQuery gives way to the error
+    if (refuse_transaction && forward > 0)
+      forward -= kHeadBytes + 1;  // ReadyForQuery gives way to the error
     if (forward > 0) stream_.Send(inbox.TakeFront(forward));
     if (step.size > forward) inbox.DropFront(step.size - forward);
     if (server_->replies().has_news()) [[unlikely]]
@@ -344,8 +402,11 @@ bool Client::ActOnInjectedError(Request failed, PgError error) {
     OnQuestionFailed();
     return true;
   }
+  if (deferred_ == DeferredBegin::kJoinedFailed && error.sqlstate == kFailingSqlstate) return true;
   // The changes were one transaction, now undone.
-  if (before_changes_ != nullptr) server_->parameters() = *before_changes_;
+  if (parameter_work_ != nullptr && parameter_work_->before) {
+    server_->parameters() = *parameter_work_->before;
+  }
   error.severity = severity::kFatal;
   CloseWith(error, failed == Request::kQuery ? "a session parameter was refused by the server"
                                              : "server connection ended");
@@ -373,7 +434,7 @@ bool Client::ActOnReplies(ReplyStep::Event event) {
     case Event::kBroken:
       clients_.log().Error("server broke the protocol",
                            {{"client", id_}, {"server", server_->id()}});
-      account_->pool->Abandon(*std::exchange(server_, nullptr), AbandonReason::kProtocol);
+      server_->pool().Abandon(*std::exchange(server_, nullptr), AbandonReason::kProtocol);
       state_ = State::kIdle;
       CloseWith({.severity = severity::kFatal,
                  .sqlstate = sqlstate::kProtocolViolation,
@@ -403,11 +464,25 @@ void Client::OnReady() {
     counters.transaction_ns += (now - transaction_since_).count();
   }
   request_since_ = idle_since_ = now;
-  before_changes_.reset();
-  if (statements_ != nullptr) statements_->OnReady();
-  if (traces_ != nullptr) [[unlikely]]
-    SettleTraces(counts);
+  deferred_ = DeferredBegin::kNone;
+  if (parameter_work_ != nullptr || statements_ != nullptr || traces_ != nullptr) [[unlikely]]
+    OnRareReady(counts);
   Watch();
+}
+
+void Client::OnRareReady(const Replies::Counts& counts) {
+  if (parameter_work_ != nullptr) {
+    using Reset = ParameterWork::Reset;
+    parameter_work_->before.reset();
+    const Reset reset = parameter_work_->reset;
+    if ((reset == Reset::kRuns || reset == Reset::kRestores) && !OnResetReady(counts)) return;
+  }
+  if (statements_ != nullptr) statements_->OnReady();
+  if (traces_ != nullptr) SettleTraces(counts);
+  if (parameter_work_ != nullptr) {
+    parameter_work_->reset = ParameterWork::Reset::kNone;
+    if (!parameter_work_->before) parameter_work_.reset();
+  }
 }
 
 // What the server reports is what the client has now: the client asked for it, by SQL or at login.

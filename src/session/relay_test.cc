@@ -103,11 +103,11 @@ TEST_F(RelayTest, RefusalsInOnePipelineKeepTheirOwnWords) {
 
 TEST_F(RelayTest, SetsParametersInFrontOfTheFirstMessage) {
   Start();
-  Peer client = LogInFirst({{"TimeZone", "CET"}});
+  Peer client = LogInFirst({{"TimeZone", "GMT"}});
   client.Send(Query("a"));
-  const std::string set = Query("SET \"TimeZone\" TO 'CET';");
+  const std::string set = Query("SET \"TimeZone\" TO 'GMT';");
   backend_->Expects(set + Query("a"));
-  const std::string status = Reported("TimeZone", "CET");
+  const std::string status = Reported("TimeZone", "GMT");
   backend_->Send(Complete("SET") + status + Ready() + Done("A"));
   client.Expects(Done("A"));
   Ask(client, Query("b"));  // nothing to set any more
@@ -120,9 +120,9 @@ TEST_F(RelayTest, SetsParametersInFrontOfTheFirstMessage) {
 
 TEST_F(RelayTest, ARefusedParameterEndsTheClientAndNotTheServer) {
   Start();
-  Peer client = LogInFirst({{"TimeZone", "Mars"}});
+  Peer client = LogInFirst({{"TimeZone", "GMT"}});
   client.Send(Query("a"));
-  const std::string set = Query("SET \"TimeZone\" TO 'Mars';");
+  const std::string set = Query("SET \"TimeZone\" TO 'GMT';");
   backend_->Expects(set + Query("a"));
   backend_->Send(Failed("22023"));
   const PgError error = client.ReadError();
@@ -136,13 +136,13 @@ TEST_F(RelayTest, ARefusedParameterEndsTheClientAndNotTheServer) {
 
 TEST_F(RelayTest, ACancelWaitsUntilTheParametersAreSet) {
   Start();
-  Peer client = LogInFirst({{"TimeZone", "CET"}});
+  Peer client = LogInFirst({{"TimeZone", "GMT"}});
   client.Send(Query("a"));
-  backend_->Expects(Query("SET \"TimeZone\" TO 'CET';") + Query("a"));
+  backend_->Expects(Query("SET \"TimeZone\" TO 'GMT';") + Query("a"));
   Peer cancel = Connect();
   cancel.Send(CancelRequest());
   cancel.ExpectsEnd();
-  backend_->Send(Complete("SET") + Reported("TimeZone", "CET") + Ready());
+  backend_->Send(Complete("SET") + Reported("TimeZone", "GMT") + Ready());
   Peer to_server = Accept();
   to_server.Expects(CancelPacket());
   to_server.Close();
@@ -153,13 +153,13 @@ TEST_F(RelayTest, ACancelWaitsUntilTheParametersAreSet) {
 
 TEST_F(RelayTest, ACancelThatComesTooLateHitsNobody) {
   Start();
-  Peer client = LogInFirst({{"TimeZone", "CET"}});
+  Peer client = LogInFirst({{"TimeZone", "GMT"}});
   client.Send(Query("a"));
-  backend_->Expects(Query("SET \"TimeZone\" TO 'CET';") + Query("a"));
+  backend_->Expects(Query("SET \"TimeZone\" TO 'GMT';") + Query("a"));
   Peer cancel = Connect();
   cancel.Send(CancelRequest());
   cancel.ExpectsEnd();
-  backend_->Send(Complete("SET") + Reported("TimeZone", "CET") + Ready() + Done("A"));
+  backend_->Send(Complete("SET") + Reported("TimeZone", "GMT") + Ready() + Done("A"));
   client.Expects(Done("A"));
   Ask(client, Query("b"));
   backend_->Send(Done("B"));
@@ -171,13 +171,13 @@ TEST_F(RelayTest, SetsUnreportedParametersAgainAfterTheResetQuery) {
   config_.routes[0].pool.mode = PoolMode::kSession;
   config_.routes[0].pool.reset_query = "DISCARD ALL";
   Start();
-  const std::string set = Query("SET \"statement_timeout\" TO '5s';");
+  const std::string set = Query("SET \"extra_float_digits\" TO '2';");
   Peer first = Connect();
-  first.Send(AppStartup({{"statement_timeout", "5s"}}));
+  first.Send(AppStartup({{"extra_float_digits", "2"}}));
   backend_ = std::make_unique<Peer>(postgres_->AcceptLogin());
   first.ReadUntil('Z');  // only asked for its welcome, the server needs no reset
   for (int i = 0; i < 2; ++i) {
-    Peer client = LogIn({{"statement_timeout", "5s"}});
+    Peer client = LogIn({{"extra_float_digits", "2"}});
     client.Send(Query("a"));
     backend_->Expects(set + Query("a"));
     backend_->Send(Done("SET") + Done("A"));

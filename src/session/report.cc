@@ -65,6 +65,7 @@ void AddClients(Clients& clients, ShardSnapshot& snapshot) {
     if (const Account* account = client.account()) {
       row.user = account->user;
       row.database = account->database;
+      row.replication = account->replication;
     } else if (client.console()) {
       row.user = client.console_user();
       row.database = clients.config().console.database;
@@ -94,6 +95,7 @@ void AddServers(Clients& clients, ShardSnapshot& snapshot) {
     row.core = clients.core();
     row.user = settings.storage_user;
     row.database = settings.storage_database;
+    row.replication = settings.replication;
     row.state = StateOf(server);
     row.peer = EndOf(server.address(), server.address().port());
     row.local = EndOf(server.stream().LocalAddress(), 0);
@@ -120,8 +122,10 @@ void AddPools(Clients& clients, ShardSnapshot& snapshot) {
   for (const auto& account : clients.accounts()) pins[account->pool] += account->counters.pins;
   clients.ForEach([&](Client& client) {
     if (client.account() == nullptr) return;
-    pinned[client.account()->pool] += client.pins() != 0 ? 1 : 0;
-    auto& [active, waiting] = active_and_waiting[client.account()->pool];
+    const PoolShard* const pool =
+        client.server() != nullptr ? &client.server()->pool() : client.account()->pool;
+    pinned[pool] += client.pins() != 0 ? 1 : 0;
+    auto& [active, waiting] = active_and_waiting[pool];
     if (client.state() == Client::State::kWaiting) {
       ++waiting;
     } else if (client.state() == Client::State::kLinked || client.state() == Client::State::kIdle) {

@@ -25,9 +25,14 @@ bool IsExtended(char type) {
          type == frontend::kSync;
 }
 
+// … or calls a function.
+bool HasText(char type) {
+  return type == frontend::kQuery || type == frontend::kParse || type == frontend::kFunctionCall;
+}
+
 // Bytes of the message that must be contiguous before it can be judged, as far as `seen` tells.
 uint32_t BytesToJudge(const MessageHead& head, Bytes seen, const Requests::Context& context) {
-  if (context.pinned) return kHeadBytes;
+  if (context.pinned && (context.watch == nullptr || !HasText(head.type))) return kHeadBytes;
   const uint32_t whole = head.total_size();
   const Bytes body = seen.subspan(std::min<size_t>(kHeadBytes, seen.size()));
   const uint32_t text_most = context.watch != nullptr ? kTextBytesMax : 0;
@@ -72,6 +77,49 @@ std::optional<std::string_view> NamedStatement(char type, Bytes body) {
   if (end == std::string_view::npos) return std::nullopt;
   return text.substr(0, end);
 }
+
+// Reads a pipeline of which all is there; what is not as asked for makes AtEnd() false for good.
+class PipelineReader {
+ public:
+  explicit PipelineReader(Bytes bytes) : bytes_(bytes) {}
+  std::string_view Take(char type) {
+    if (bytes_.size() - at_ < kHeadBytes) return Fail();
+    const MessageHead head = ReadHead(bytes_.data() + at_);
+    if (head.type != type || head.length < kHeadBytes - 1) return Fail();
+    if (head.total_size() > bytes_.size() - at_) return Fail();
+    const std::string_view body = AsText(bytes_.subspan(at_ + kHeadBytes, head.body_size()));
+    at_ += head.total_size();
+    return body;
+  }
+  // Behind Bind: Describe of the unnamed portal, or not, its Execute, Sync, and nothing more. That
+  // is one of two texts, but for the number of rows.
+  std::optional<Replies::Describes> TakeRest() {
+    const std::string_view rest = AsText(bytes_.subspan(at_));
+    const bool describes = rest.size() == kDescribe.size() + kExecuteAndSyncSize;
+    if (failed_ || (!describes && rest.size() != kExecuteAndSyncSize)) return std::nullopt;
+    if (describes && !rest.starts_with(kDescribe)) return std::nullopt;
+    const std::string_view end = rest.substr(rest.size() - kExecuteAndSyncSize);
+    if (!end.starts_with(kExecute) || !end.ends_with(kSync)) return std::nullopt;
+    return describes ? Replies::Describes::kYes : Replies::Describes::kNo;
+  }
+
+ private:
+  static constexpr std::string_view kDescribe{"D\0\0\0\6P\0", 7};
+  static constexpr std::string_view kExecute{"E\0\0\0\11\0", 6};  // then how many rows
+  static constexpr std::string_view kSync{"S\0\0\0\4", 5};
+  static constexpr size_t kExecuteAndSyncSize = kExecute.size() + 4 + kSync.size();
+
+  std::string_view Fail() {
+    failed_ = true;
+    at_ = static_cast<uint32_t>(bytes_.size());
+    return {};
+  }
+  const Bytes bytes_;
+  uint32_t at_ = 0;
+  bool failed_ = false;
+};
+
+constexpr uint32_t kPipelineMax = 5;  // replies
 
 // Not of a portal, nor of something that PostgreSQL will refuse.
 bool IsOfStatement(char type, Bytes body) {
@@ -120,12 +168,20 @@ RequestStep Requests::Next(Bytes bytes, const Context& context) {
       break;
     }
     if (started && verdict.forward != step.forward) break;
-    if (verdict.expect) context.replies->Expect(verdict.request, Disposition::kForward);
+    if (verdict.expect) {
+      context.replies->Expect(verdict.request, Disposition::kForward);
+      const bool ends = head.type == frontend::kQuery || head.type == frontend::kSync;
+      if (ends && text_leaves_ == Leaves::kReset) context.replies->HoldReady();
+    }
     if (head.type == frontend::kBind) context.counts.binds += verdict.forward ? 1 : 0;
-    if (head.type == frontend::kSync) passing_over_ = unnamed_fresh_ = false;
+    if (head.type == frontend::kSync) passing_over_ = unnamed_fresh_ = reset_executed_ = false;
+    if (head.type == frontend::kExecute) {
+      reset_executed_ |= unnamed_leaves_ == Leaves::kReset && unnamed_fresh_;
+    }
     if (head.type == frontend::kParse && verdict.forward) OnParseForwarded(head, body, context);
     if (head.type == frontend::kQuery) ForgetUnnamed();
-    asked_for_unnamed_ = text_seen_ = text_leaves_ = false;
+    asked_for_unnamed_ = text_seen_ = false;
+    text_leaves_ = Leaves::kNothing;
     step.forward = verdict.forward;
     started = true;
     at += judge;
@@ -149,6 +205,7 @@ Requests::Verdict Requests::Judge(MessageHead head, Bytes body, const Context& c
   const bool lent = context.replies != nullptr;
   if (head.type == frontend::kTerminate) return {.event = Event::kTerminate};
   if (passing_over_ && head.type != frontend::kSync) return {.forward = false};
+  if (lent && context.replies->holds_ready()) return {.event = Event::kAwaitReplies};
   if (lent && HoldBack(context.replies->owed().count(), context.limits.expected_replies_max)) {
     return {.event =
                 std::exchange(held_back_, true) ? Event::kAwaitReplies : Event::kAskForReplies};
@@ -190,9 +247,12 @@ Requests::Verdict Requests::JudgeExtended(MessageHead head, Bytes body, const Co
   const bool lent = context.replies != nullptr;
   switch (head.type) {
     case frontend::kSync:
+      if (!lent && head.body_size() > 0) return {.event = Event::kNeedsServer};
       if (!lent) return {.event = Event::kSyncAlone, .forward = false};
+      if (reset_executed_ && !text_seen_) return {.event = Event::kText};
       return {.expect = true, .request = Request::kSync};
     case frontend::kFlush:
+      if (head.body_size() > 0) return {.event = Event::kFlushWithBody};
       return {.forward = lent};
     case frontend::kParse:
     case frontend::kBind:
@@ -218,7 +278,8 @@ Requests::Verdict Requests::JudgeStatement(MessageHead head, Bytes body, const C
   const bool lent = context.replies != nullptr;
   const Verdict plain = lent ? Verdict{.expect = true, .request = kRequestOf(type)}
                              : Verdict{.event = Event::kNeedsServer};
-  if (context.pinned || !IsOfStatement(type, body)) return plain;
+  if (context.pinned) return JudgePinned(head, body, context, plain);
+  if (!IsOfStatement(type, body)) return plain;
   const bool kept = context.statements != nullptr;
   const std::optional<std::string_view> name = NamedStatement(type, body);
   // A name without an end, or one that no statement of the pooler has: the server says what is
@@ -230,13 +291,18 @@ Requests::Verdict Requests::JudgeStatement(MessageHead head, Bytes body, const C
     if (!lent || !kept) return plain;
     return {.event = Event::kStatement};
   }
+  if (type == frontend::kClose && unnamed_kept_) return {.event = Event::kStatement};
   if (type == frontend::kClose && lent) ForgetUnnamed();
   if (type == frontend::kParse && lent && MustLook(head, body.subspan(1), context)) {
     return {.event = Event::kText};
   }
+  if (type == frontend::kParse && lent && MayKeepUnnamed(head, body, context)) {
+    return {.event = Event::kStatement};
+  }
   if (type == frontend::kParse || type == frontend::kClose) return plain;
+  if (unnamed_kept_) return lent ? Verdict{.event = Event::kStatement} : plain;
   if (unnamed_ready_) {
-    const bool look = type == frontend::kBind && unnamed_leaves_ && context.watch != nullptr;
+    const bool look = type == frontend::kBind && unnamed_leaves() && context.watch != nullptr;
     // Once it is behind a Sync it may have been passed over, and the server has somebody else's.
     if (unnamed_fresh_ || context.replies->owed().empty()) {
       return look && !text_seen_ ? Verdict{.event = Event::kText} : plain;
@@ -248,20 +314,84 @@ Requests::Verdict Requests::JudgeStatement(MessageHead head, Bytes body, const C
   return lent ? Verdict{.event = Event::kStatement} : plain;
 }
 
+// Only with parameters: of texts with constants in them none comes twice.
+bool Requests::MayKeepUnnamed(MessageHead head, Bytes body, const Context& context) const {
+  return context.plan_cache && context.statements != nullptr && !text_seen_ &&
+         body.size() >= head.body_size() && AsText(body).find('$') != std::string_view::npos;
+}
+
+// The client's session is its server's. A named statement stays in it; another one is judged when
+// it is made, whether it is executed or not.
+Requests::Verdict Requests::JudgePinned(MessageHead head, Bytes body, const Context& context,
+                                        Verdict plain) const {
+  if (context.watch == nullptr || context.replies == nullptr || text_seen_) return plain;
+  if (head.type != frontend::kParse) return plain;
+  const std::optional<std::string_view> name = NamedStatement(head.type, body);
+  const bool look = !name || !name->empty() || MustLook(head, body.subspan(1), context);
+  return look ? Verdict{.event = Event::kText} : plain;
+}
+
 // The unnamed statement; of most clients it is the same again and again.
 void Requests::OnParseForwarded(MessageHead head, Bytes body, const Context& context) {
   ++context.counts.parses;
   ++context.counts.server_parses;
   if (context.replies->skipping()) return;  // the server passes it over
   unnamed_ready_ = unnamed_fresh_ = true;
+  unnamed_kept_ = false;
   unnamed_leaves_ = text_leaves_;
   if (context.pinned || context.statements == nullptr) return;
   if (body.size() < head.body_size() || head.total_size() > kUnnamedBytesMax) {
     unnamed_ = StatementRef();
     return;
   }
-  const std::string_view text = AsText(body).substr(1);  // behind the empty name
-  if (!unnamed_.Is(text)) unnamed_ = context.statements->Intern(text);
+  KeepUnnamed(AsText(body).substr(1), *context.statements);  // behind the empty name
+}
+
+void Requests::KeepUnnamed(std::string_view statement, Statements& statements) {
+  if (!unnamed_.Is(statement)) unnamed_ = statements.Intern(statement);
+}
+
+bool Requests::MayBeWholePipeline(Bytes bytes, const Limits& limits) const {
+  return body_left_ == 0 && !passing_over_ && limits.expected_replies_max >= kPipelineMax &&
+         bytes.size() <= std::min(kUnnamedBytesMax, limits.message_bytes_max);
+}
+
+std::optional<Requests::Pipeline> Requests::WholePipeline(Bytes bytes, const Limits& limits) const {
+  if (!MayBeWholePipeline(bytes, limits)) return std::nullopt;
+  PipelineReader reader(bytes);
+  const std::string_view parse = reader.Take(frontend::kParse);
+  const std::string_view bind = reader.Take(frontend::kBind);
+  const std::optional<Replies::Describes> describes = reader.TakeRest();
+  if (!describes || parse.size() < 2 || parse[0] != '\0') return std::nullopt;
+  if (bind.size() < 2 || bind[0] != '\0' || bind[1] != '\0') return std::nullopt;
+  const std::string_view statement = parse.substr(1);
+  const size_t end = statement.find('\0');
+  if (end == std::string_view::npos) return std::nullopt;
+  return Pipeline{
+      .statement = statement, .text = statement.substr(0, end), .describes = *describes};
+}
+
+std::optional<Requests::PreparedPipeline> Requests::WholePreparedPipeline(
+    Bytes bytes, const Limits& limits) const {
+  if (!MayBeWholePipeline(bytes, limits)) return std::nullopt;
+  PipelineReader reader(bytes);
+  const std::string_view bind = reader.Take(frontend::kBind);
+  const std::optional<Replies::Describes> describes = reader.TakeRest();
+  if (!describes || bind.size() < 2 || bind[0] != '\0') return std::nullopt;
+  const size_t end = bind.find('\0', 1);
+  if (end == std::string_view::npos || end == 1 || end - 1 > kNameBytesMax) return std::nullopt;
+  return PreparedPipeline{.name = bind.substr(1, end - 1), .describes = *describes};
+}
+
+void Requests::OnWholePipeline(const Pipeline& pipeline, const Context& context) {
+  ++context.counts.parses;
+  ++context.counts.server_parses;
+  ++context.counts.binds;
+  context.replies->ExpectPipeline(Replies::Parses::kYes, pipeline.describes);
+  unnamed_ready_ = true;
+  unnamed_fresh_ = unnamed_kept_ = false;
+  unnamed_leaves_ = Leaves::kNothing;
+  if (context.statements != nullptr) KeepUnnamed(pipeline.statement, *context.statements);
 }
 
 Requests::ReadyIsOwed Requests::PassOver(MessageHead front) {

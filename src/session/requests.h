@@ -14,6 +14,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "session/statements.h"
@@ -38,11 +40,13 @@ struct RequestStep {
     kSyncAlone,      // a Sync was consumed that no server needs to see: answer ReadyForQuery
     kStatement,   // the message at the front speaks of a prepared statement: the relay rewrites it
                   // (prepared.cc), and says with Pass() or Drop() what remains of it
-    kText,        // the text of the message at the front may leave something in the session: the
-                  // relay looks (client_traces.cc), then says OnTextSeen() or Drop()
+    kText,        // the text of the message at the front may leave something in the session, or it
+                  // is the Sync behind one that resets parameters: the relay looks
+                  // (client_traces.cc), then says OnTextSeen() or Drop()
     kNamedParse,  // refused: a named prepared statement, and the pool keeps none
-    kStaleUnnamed,  // refused: the unnamed statement was made on a server that has been given back
-    kBroken,        // not the protocol, see broken_type()
+    kStaleUnnamed,   // refused: the unnamed statement was made on a server that has been given back
+    kFlushWithBody,  // refused, as by PostgreSQL; nothing would be owed for it
+    kBroken,         // not the protocol, see broken_type()
   };
   uint32_t size = 0;
   bool forward = false;
@@ -78,6 +82,8 @@ class Requests {
     RequestCounts& counts;
     Statements* statements = nullptr;
     const TextRules* watch = nullptr;  // how to read texts for what they leave; nullptr: don't
+    // Unnamed statements with parameters are kept in `statements`, too, under the empty name.
+    bool plan_cache = false;
   };
   RequestStep Next(Bytes bytes, const Context& context);
 
@@ -93,6 +99,33 @@ class Requests {
   void OnWholeQuery(Replies& replies) {
     ForgetUnnamed();
     replies.Expect(Request::kQuery, Disposition::kForward);
+  }
+
+  // The shortcut for the commonest pipeline: `bytes` are one whole Parse, Bind, Describe, Execute
+  // and Sync (with or without the Describe), all unnamed, and Next() would forward just them, if
+  // the text leaves nothing.
+  struct Pipeline {
+    std::string_view statement;  // of Parse, behind its empty name: text, zero, types
+    std::string_view text;
+    Replies::Describes describes;
+  };
+  std::optional<Pipeline> WholePipeline(Bytes bytes, const Limits& limits) const;
+  // … and the caller forwards it. `statements` as in Context.
+  void OnWholePipeline(const Pipeline& pipeline, const Context& context);
+
+  // The shortcut for the next commonest: one whole Bind of a named statement to the unnamed portal,
+  // Describe of that portal or not, Execute and Sync.
+  struct PreparedPipeline {
+    std::string_view name;  // of the statement
+    Replies::Describes describes;
+  };
+  std::optional<PreparedPipeline> WholePreparedPipeline(Bytes bytes, const Limits& limits) const;
+  // … and the caller forwards it under the server's name.
+  void OnPreparedPipeline(const PreparedPipeline& pipeline, Replies& replies,
+                          RequestCounts& counts) {
+    ++counts.binds;
+    replies.ExpectPipeline(Replies::Parses::kNo, pipeline.describes);
+    unnamed_fresh_ = false;
   }
 
   // The message at the front was refused or cancelled. A Query or FunctionCall is dropped; in the
@@ -118,21 +151,29 @@ class Requests {
   // The unnamed statement: what the client made last, empty when it has none or it was too long.
   const StatementRef& unnamed() const { return unnamed_; }
   void OnUnnamedSent() { unnamed_ready_ = unnamed_fresh_ = true; }
+  // … and is it among the named ones?
+  bool unnamed_kept() const { return unnamed_kept_; }
+  void OnUnnamedKept() {
+    ForgetUnnamed();
+    unnamed_kept_ = true;
+  }
   // … and it was another one than the client's, that is over with its transaction.
   void OnOtherUnnamedSent() {
     ForgetUnnamed();
     OnUnnamedSent();
   }
-  // kText: it was looked at; go on with the message.
-  enum class Leaves : uint8_t { kNothing, kSomething };
+  // kText: it was looked at; go on with the message. kReset: something, and the ReadyForQuery
+  // behind it is held back.
+  enum class Leaves : uint8_t { kNothing, kSomething, kReset };
   void OnTextSeen(Leaves leaves) {
     text_seen_ = true;
-    text_leaves_ = leaves == Leaves::kSomething;
+    text_leaves_ = leaves;
   }
   // What the unnamed statement does when it is executed leaves something, perhaps.
-  bool unnamed_leaves() const { return unnamed_leaves_; }
+  bool unnamed_leaves() const { return unnamed_leaves_ != Leaves::kNothing; }
   void ForgetUnnamed() {
-    unnamed_ready_ = unnamed_leaves_ = false;
+    unnamed_ready_ = unnamed_kept_ = false;
+    unnamed_leaves_ = Leaves::kNothing;
     unnamed_ = StatementRef();
   }
 
@@ -151,11 +192,15 @@ class Requests {
     bool expect = false;
     Request request = Request::kQuery;
   };
+  bool MayBeWholePipeline(Bytes bytes, const Limits& limits) const;
   bool HoldBack(uint32_t owed, uint32_t owed_max) const;
   Verdict Judge(MessageHead head, Bytes body, const Context& context);
   Verdict JudgeExtended(MessageHead head, Bytes body, const Context& context);
   Verdict JudgeStatement(MessageHead head, Bytes body, const Context& context);
+  Verdict JudgePinned(MessageHead head, Bytes body, const Context& context, Verdict plain) const;
+  void KeepUnnamed(std::string_view statement, Statements& statements);
   void OnParseForwarded(MessageHead head, Bytes body, const Context& context);
+  bool MayKeepUnnamed(MessageHead head, Bytes body, const Context& context) const;
   bool MustLook(MessageHead head, Bytes text, const Context& context) const;
 
   uint32_t body_left_ = 0;
@@ -165,9 +210,11 @@ class Requests {
   bool unnamed_ready_ = false;      // an unnamed Parse went to the server that is lent now
   bool unnamed_fresh_ = false;      // … after the last Sync: what follows it fails with it
   bool asked_for_unnamed_ = false;  // what became of it
-  bool unnamed_leaves_ = false;
-  bool text_seen_ = false;  // of the message at the front
-  bool text_leaves_ = false;
+  Leaves unnamed_leaves_ = Leaves::kNothing;
+  bool unnamed_kept_ = false;  // under the empty name, by the relay
+  bool text_seen_ = false;     // of the message at the front
+  Leaves text_leaves_ = Leaves::kNothing;
+  bool reset_executed_ = false;  // since the last Sync
   char broken_type_ = 0;
   StatementRef unnamed_;
 };

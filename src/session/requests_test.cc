@@ -102,6 +102,10 @@ class Walk {
           events += 'L';
           requests.OnTextSeen(Requests::Leaves::kSomething);
           continue;
+        case Event::kFlushWithBody:
+          events += 'F';
+          requests.PassOver(ReadHead(AsBytes(std::string_view(inbox)).data()));
+          continue;
         case Event::kNamedParse:
         case Event::kStaleUnnamed:
           events += step.event == Event::kNamedParse ? 'P' : 'U';
@@ -369,6 +373,106 @@ TEST(Requests, SeesNoWholeQueryWithinAMessageOrWhatIsPassedOver) {
   Requests passing_over;
   passing_over.PassOver(ReadHead(AsBytes(kParseNamed).data()));
   EXPECT_FALSE(passing_over.IsWholeQuery(AsBytes(kQuery), limits));
+}
+
+TEST(Requests, KnowsAWholePipeline) {
+  const std::string pipeline = kParseUnnamed + kBindUnnamed + kDescribePortal + kExecute + kSync;
+  const std::string without = kParseUnnamed + kBindUnnamed + kExecute + kSync;
+  const Requests::Limits limits{
+      .message_bytes_max = 1000, .expected_replies_max = 10, .statement_bytes_max = 100};
+  const auto is_whole = [&limits](const std::string& bytes) {
+    return Requests().WholePipeline(AsBytes(std::string_view(bytes)), limits).has_value();
+  };
+  EXPECT_TRUE(is_whole(pipeline));
+  EXPECT_TRUE(is_whole(without));
+  for (size_t size = 0; size < pipeline.size(); ++size) {
+    EXPECT_FALSE(is_whole(pipeline.substr(0, size))) << size;
+  }
+  for (const std::string& other :
+       {pipeline + kSync, pipeline + "Q", kParseNamed + kBindUnnamed + kExecute + kSync,
+        kParseUnnamed + kBindNamed + kExecute + kSync,
+        kParseUnnamed + kBindPortal + kExecute + kSync,
+        kParseUnnamed + kBindUnnamed + kDescribeStatement + kExecute + kSync,
+        kParseUnnamed + kBindUnnamed + kExecute + kExecute + kSync,
+        kParseUnnamed + kBindUnnamed + kSync, kParseUnnamed + kBindUnnamed + kExecute + kFlush,
+        Message('P') + kBindUnnamed + kExecute + kSync,
+        Message('P', Raw("\0no end")) + kBindUnnamed + kExecute + kSync,
+        kParseUnnamed + Message('B', Raw("\0")) + kExecute + kSync,
+        kParseUnnamed + kBindUnnamed + Message('E', Raw("p\0\0\0\0\0")) + kSync,
+        kParseUnnamed + kBindUnnamed + Message('D') + kExecute + kSync, kQuery, std::string()}) {
+    EXPECT_FALSE(is_whole(other)) << testing::PrintToString(other);
+  }
+  EXPECT_FALSE(Requests().WholePipeline(
+      AsBytes(std::string_view(pipeline)),
+      {.message_bytes_max = 1000, .expected_replies_max = 4, .statement_bytes_max = 100}));
+}
+
+TEST(Requests, KnowsAWholePipelineOfANamedStatement) {
+  const std::string bind = Message('B', Raw("\0s1\0") + std::string(6, '\0'));
+  const std::string pipeline = bind + kDescribePortal + kExecute + kSync;
+  const Requests::Limits limits{
+      .message_bytes_max = 4000, .expected_replies_max = 10, .statement_bytes_max = 100};
+  const auto name_of = [&limits](const std::string& bytes) {
+    const auto whole = Requests().WholePreparedPipeline(AsBytes(std::string_view(bytes)), limits);
+    return whole ? std::string(whole->name) : std::string();
+  };
+  EXPECT_EQ(name_of(pipeline), "s1");
+  EXPECT_EQ(name_of(bind + kExecute + kSync), "s1");
+  for (size_t size = 0; size < pipeline.size(); ++size) {
+    EXPECT_EQ(name_of(pipeline.substr(0, size)), "") << size;
+  }
+  const std::string longest(1024, 'n');
+  EXPECT_EQ(name_of(Message('B', Raw("\0") + longest + Raw("\0")) + kExecute + kSync), longest);
+  for (const std::string& other :
+       {pipeline + kSync, pipeline + "Q", kParseNamed + pipeline, bind + kSync,
+        kBindUnnamed + kExecute + kSync, kBindPortal + kExecute + kSync,
+        Message('B', Raw("p\0s1\0")) + kExecute + kSync,
+        Message('B', Raw("\0s1")) + kExecute + kSync, Message('B', Raw("\0")) + kExecute + kSync,
+        Message('B') + kExecute + kSync,
+        Message('B', Raw("\0") + longest + Raw("n\0")) + kExecute + kSync,
+        bind + kDescribeStatement + kExecute + kSync, bind + kExecute + kExecute + kSync,
+        bind + kExecute + kFlush, bind + Message('E', Raw("p\0\0\0\0\0")) + kSync}) {
+    EXPECT_EQ(name_of(other), "") << testing::PrintToString(other);
+  }
+}
+
+// Forwarded at once, it leaves what it leaves message by message.
+TEST(Requests, AWholePipelineIsWhatItsMessagesAre) {
+  for (const std::string& describe : {std::string(), kDescribePortal}) {
+    const std::string bytes = kParseUnnamed + kBindUnnamed + describe + kExecute + kSync;
+    Statements kept(0);
+    Walk walked(Server::kLent);
+    walked.kept = &kept;
+    ASSERT_TRUE(walked.Feed(bytes));
+    Walk at_once(Server::kLent);
+    at_once.kept = &kept;
+    const auto pipeline =
+        at_once.requests.WholePipeline(AsBytes(std::string_view(bytes)), at_once.limits);
+    ASSERT_TRUE(pipeline.has_value());
+    EXPECT_EQ(pipeline->text, "select 1");
+    at_once.requests.OnWholePipeline(*pipeline, {.replies = &at_once.replies,
+                                                 .pinned = false,
+                                                 .limits = at_once.limits,
+                                                 .counts = at_once.counts,
+                                                 .statements = &kept});
+    ASSERT_EQ(at_once.replies.owed().count(), walked.replies.owed().count());
+    for (uint32_t i = 0; i < walked.replies.owed().count(); ++i) {
+      EXPECT_EQ(at_once.replies.owed().at(i), walked.replies.owed().at(i)) << i;
+    }
+    EXPECT_EQ(at_once.replies.needs_sync(), walked.replies.needs_sync());
+    EXPECT_EQ(at_once.counts.parses, walked.counts.parses);
+    EXPECT_EQ(at_once.counts.server_parses, walked.counts.server_parses);
+    EXPECT_EQ(at_once.counts.binds, walked.counts.binds);
+    EXPECT_EQ(at_once.requests.unnamed().text(), walked.requests.unnamed().text());
+    // What comes next is judged alike.
+    for (Walk* walk : {&walked, &at_once}) {
+      walk->forwarded.clear();
+      walk->Feed(kBindUnnamed);
+    }
+    EXPECT_EQ(at_once.forwarded, walked.forwarded);
+    EXPECT_EQ(at_once.events, walked.events);
+    for (Walk* walk : {&walked, &at_once}) walk->requests.ForgetUnnamed();
+  }
 }
 
 TEST(Requests, ACancelledQueryIsDroppedAlone) {

@@ -33,8 +33,8 @@ StatementId FirstHalf(const Digest& digest) {
 
 // --- the texts of a core -------------------------------------------------------------------------
 
-void StatementRef::Drop() {
-  if (statement_ != nullptr && --statement_->references == 0) statement_->home->Free(statement_);
+void StatementRef::DropCounted() {
+  if (--statement_->references == 0) statement_->home->Free(statement_);
   statement_ = nullptr;
 }
 
@@ -82,10 +82,9 @@ const StatementRef* ClientStatements::Find(std::string_view name) const {
   return found != by_name_.end() ? &found->second.statement : nullptr;
 }
 
-ClientStatements::Used ClientStatements::Use(std::string_view name) {
+ClientStatements::Entry* ClientStatements::Look(std::string_view name) {
   const auto found = by_name_.find(ToAbsl(name));
-  if (found == by_name_.end()) return {.statement = nullptr, .first = false};
-  return {.statement = &found->second.statement, .first = !std::exchange(found->second.used, true)};
+  return found != by_name_.end() ? &found->second : nullptr;
 }
 
 ClientStatements::Added ClientStatements::Add(std::string_view name, StatementRef statement,

@@ -45,6 +45,8 @@ struct Statement {
   uint32_t references = 0;
   bool leaves = false;            // something in the session, perhaps, each time it is executed
   std::optional<StatementId> id;  // of the text alone; made when first needed
+  StatementId named_id;           // what `name` was last made of
+  StatementName name{StatementId{}};
   Statements* home = nullptr;
 };
 
@@ -68,11 +70,23 @@ class StatementRef {
   std::string_view text() const { return statement_->text; }
   bool leaves() const { return statement_->leaves; }
   void MarkLeaves() { statement_->leaves = true; }
+  // What servers call it by that id of it (Statements::IdOf). Valid until the next call.
+  std::string_view NameOf(StatementId id) const {
+    if (!(statement_->named_id == id)) [[unlikely]] {
+      statement_->named_id = id;
+      statement_->name = StatementName(id);
+    }
+    return statement_->name.view();
+  }
   bool Is(std::string_view text) const { return statement_ != nullptr && statement_->text == text; }
 
  private:
   friend class Statements;
-  void Drop();
+  void Drop() {
+    if (statement_ != nullptr) [[unlikely]]
+      DropCounted();
+  }
+  void DropCounted();
   Statement* statement_ = nullptr;
 };
 
@@ -109,13 +123,15 @@ class ClientStatements {
     uint32_t bytes_max;
   };
 
-  const StatementRef* Find(std::string_view name) const;
-  // The same, about to be used; says whether it is for the first time.
-  struct Used {
-    const StatementRef* statement;
-    bool first;
+  struct Entry {
+    StatementRef statement;
+    bool used = false;
+    // It is about to be: for the first time?
+    bool TakeFirstUse() { return !std::exchange(used, true); }
   };
-  Used Use(std::string_view name);
+  // Nothing, when there is none of that name. Valid until the next change.
+  Entry* Look(std::string_view name);
+  const StatementRef* Find(std::string_view name) const;
 
   // Every change is noted until its request has an outcome; see Notes::client.
   enum class Added : uint8_t { kYes, kExists, kTooMany };
@@ -169,10 +185,6 @@ class ClientStatements {
   void Erase(std::string_view name);
   void Insert(std::string_view name, StatementRef statement);
 
-  struct Entry {
-    StatementRef statement;
-    bool used = false;
-  };
   absl::flat_hash_map<std::string, Entry> by_name_;
   uint64_t bytes_ = 0;
   std::vector<Note> notes_;   // the oldest first

@@ -21,6 +21,7 @@ void Mailer::Send(uint32_t core, Mail mail) {
   TRIREME_ASSERT(core != core_ && core < outboxes_.size());
   mail.from_core = core_;
   ++sent_;
+  TRIREME_SHARED_WORK(kMailSent, &outboxes_[core]);
   Outbox& outbox = outboxes_[core];
   if (!outbox.dirty) {
     outbox.dirty = true;

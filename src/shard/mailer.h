@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/shared_work.h"
 #include "pool/siblings.h"
 #include "ring/ring.h"
 #include "session/clients.h"
@@ -38,6 +39,7 @@ class Mailer final : public Siblings, public ClientSiblings {
       Mail mail;
       while (office_.TryPop(from, core_, &mail)) {
         if (from != office_.outsider()) ++received_;
+        TRIREME_SHARED_WORK(kMailTaken, this);
         act(mail);
       }
     }

@@ -2,8 +2,11 @@
 #include "sql/first_word.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
+
+#include "base/assert.h"
 
 namespace trireme {
 namespace {
@@ -11,12 +14,11 @@ namespace {
 constexpr size_t kKeyBytes = 8;
 constexpr size_t kWordBytesMax = 16;  // longer than any first word
 
-// The first eight bytes in lower case, as one number.
+// The first eight bytes in lower case, as one number: the first is the least significant.
 constexpr uint64_t Key(std::string_view word) {
   uint64_t key = 0;
   for (size_t i = 0; i < kKeyBytes && i < word.size(); ++i) {
-    const size_t shift = 8 * (std::endian::native == std::endian::little ? i : kKeyBytes - 1 - i);
-    key |= uint64_t{static_cast<uint8_t>(word[i] | 0x20)} << shift;
+    key |= uint64_t{static_cast<uint8_t>(word[i] | 0x20)} << (8 * i);
   }
   return key;
 }
@@ -44,66 +46,59 @@ FirstWord LongWord(std::string_view word) {
   return FirstWord::kUnknown;
 }
 
+struct ShortWord {
+  uint64_t key = 0;
+  FirstWord kind = FirstWord::kUnknown;
+};
+constexpr auto kShortWords = std::to_array<ShortWord>({
+    {Key("select"), FirstWord::kQuery},      {Key("insert"), FirstWord::kQuery},
+    {Key("update"), FirstWord::kQuery},      {Key("delete"), FirstWord::kQuery},
+    {Key("with"), FirstWord::kQuery},        {Key("values"), FirstWord::kQuery},
+    {Key("merge"), FirstWord::kQuery},       {Key("table"), FirstWord::kQuery},
+    {Key("copy"), FirstWord::kQuery},        {Key("begin"), FirstWord::kTransaction},
+    {Key("start"), FirstWord::kTransaction}, {Key("commit"), FirstWord::kTransaction},
+    {Key("end"), FirstWord::kTransaction},   {Key("rollback"), FirstWord::kTransaction},
+    {Key("abort"), FirstWord::kTransaction}, {Key("release"), FirstWord::kTransaction},
+    {Key("analyse"), FirstWord::kHarmless},  {Key("analyze"), FirstWord::kHarmless},
+    {Key("cluster"), FirstWord::kHarmless},  {Key("comment"), FirstWord::kHarmless},
+    {Key("fetch"), FirstWord::kHarmless},    {Key("grant"), FirstWord::kHarmless},
+    {Key("import"), FirstWord::kHarmless},   {Key("lock"), FirstWord::kHarmless},
+    {Key("move"), FirstWord::kHarmless},     {Key("notify"), FirstWord::kHarmless},
+    {Key("reassign"), FirstWord::kHarmless}, {Key("refresh"), FirstWord::kHarmless},
+    {Key("reindex"), FirstWord::kHarmless},  {Key("revoke"), FirstWord::kHarmless},
+    {Key("security"), FirstWord::kHarmless}, {Key("show"), FirstWord::kHarmless},
+    {Key("truncate"), FirstWord::kHarmless}, {Key("vacuum"), FirstWord::kHarmless},
+    {Key("alter"), FirstWord::kRelevant},    {Key("call"), FirstWord::kRelevant},
+    {Key("close"), FirstWord::kRelevant},    {Key("create"), FirstWord::kRelevant},
+    {Key("declare"), FirstWord::kRelevant},  {Key("discard"), FirstWord::kRelevant},
+    {Key("do"), FirstWord::kRelevant},       {Key("drop"), FirstWord::kRelevant},
+    {Key("execute"), FirstWord::kRelevant},  {Key("explain"), FirstWord::kRelevant},
+    {Key("listen"), FirstWord::kRelevant},   {Key("load"), FirstWord::kRelevant},
+    {Key("prepare"), FirstWord::kRelevant},  {Key("reset"), FirstWord::kRelevant},
+    {Key("set"), FirstWord::kRelevant},      {Key("unlisten"), FirstWord::kRelevant},
+});
+
+// A perfect hash: the factor was found by trial, the table is built by the compiler, which also
+// makes sure that no two words share a place.
+constexpr size_t kPlaceBits = 7;
+constexpr size_t PlaceOf(uint64_t key) { return (key * 0xeefb0e94245b1395) >> (64 - kPlaceBits); }
+constexpr std::array<ShortWord, size_t{1} << kPlaceBits> PlacesOfWords() {
+  std::array<ShortWord, size_t{1} << kPlaceBits> places{};
+  for (const ShortWord& word : kShortWords) places[PlaceOf(word.key)] = word;
+  return places;
+}
+constexpr auto kPlaces = PlacesOfWords();
+static_assert(std::all_of(kShortWords.begin(), kShortWords.end(), [](const ShortWord& word) {
+  return kPlaces[PlaceOf(word.key)].key == word.key;
+}));
+
+inline FirstWord KindOfKey(uint64_t key) {
+  const ShortWord& word = kPlaces[PlaceOf(key)];
+  return word.key == key ? word.kind : FirstWord::kUnknown;
+}
+
 FirstWord KindOfWord(std::string_view word) {
-  if (word.size() > kKeyBytes) return LongWord(word);
-  switch (Key(word)) {
-    case Key("select"):
-    case Key("insert"):
-    case Key("update"):
-    case Key("delete"):
-    case Key("with"):
-    case Key("values"):
-    case Key("merge"):
-    case Key("table"):
-    case Key("copy"):
-      return FirstWord::kQuery;
-    case Key("begin"):
-    case Key("start"):
-    case Key("commit"):
-    case Key("end"):
-    case Key("rollback"):
-    case Key("abort"):
-    case Key("release"):
-      return FirstWord::kTransaction;
-    case Key("analyse"):
-    case Key("analyze"):
-    case Key("cluster"):
-    case Key("comment"):
-    case Key("fetch"):
-    case Key("grant"):
-    case Key("import"):
-    case Key("lock"):
-    case Key("move"):
-    case Key("notify"):
-    case Key("reassign"):
-    case Key("refresh"):
-    case Key("reindex"):
-    case Key("revoke"):
-    case Key("security"):
-    case Key("show"):
-    case Key("truncate"):
-    case Key("vacuum"):
-      return FirstWord::kHarmless;
-    case Key("alter"):
-    case Key("call"):
-    case Key("close"):
-    case Key("create"):
-    case Key("declare"):
-    case Key("discard"):
-    case Key("do"):
-    case Key("drop"):
-    case Key("execute"):
-    case Key("explain"):
-    case Key("listen"):
-    case Key("load"):
-    case Key("prepare"):
-    case Key("reset"):
-    case Key("set"):
-    case Key("unlisten"):
-      return FirstWord::kRelevant;
-    default:
-      return FirstWord::kUnknown;
-  }
+  return word.size() > kKeyBytes ? LongWord(word) : KindOfKey(Key(word));
 }
 
 // The common text begins with a word: no lexer is needed to see it.
@@ -113,9 +108,36 @@ size_t WordBytes(std::string_view text) {
   return size;
 }
 
-}  // namespace
+// The top bit of each byte that is a letter in lower case.
+constexpr uint64_t LettersOf(uint64_t bytes) {
+  constexpr uint64_t kEach = 0x0101010101010101;
+  constexpr uint64_t kTop = 0x80 * kEach;
+  const uint64_t low = bytes & ~kTop;
+  const uint64_t from_a = low + (0x80 - 'a') * kEach;
+  const uint64_t behind_z = low + (0x80 - 'z' - 1) * kEach;
+  return from_a & ~behind_z & ~bytes & kTop;
+}
 
-FirstWord FirstWordOf(std::string_view text, TextPart part) {
+// The usual beginning, eight bytes at once: one to seven letters, then a byte of no word. kCut: it
+// is not so.
+inline FirstWord PlainFirstWord(std::string_view text, TextPart part) {
+  if constexpr (std::endian::native != std::endian::little) return FirstWord::kCut;
+  uint64_t bytes = 0;  // zeros are behind the end
+  if (text.size() >= kKeyBytes) [[likely]] {
+    std::memcpy(&bytes, text.data(), kKeyBytes);
+  } else if (part == TextPart::kWhole && !text.empty()) {
+    std::memcpy(&bytes, text.data(), text.size());
+  }
+  const uint64_t folded = bytes | 0x2020202020202020;
+  const uint64_t others = ~LettersOf(folded) & 0x8080808080808080;
+  const uint64_t below = (others & -others) >> 7;  // the lowest bit of the first byte behind it
+  if (below <= 1) return FirstWord::kCut;          // eight letters, or none
+  const auto behind = static_cast<char>(bytes >> std::countr_zero(below));
+  if (behind != ' ' && IsWordByte(behind)) return FirstWord::kCut;
+  return KindOfKey(folded & (below - 1));
+}
+
+[[gnu::noinline]] FirstWord FirstWordByBytes(std::string_view text, TextPart part) {
   while (true) {
     if (WordBytes(text.substr(0, 1)) == 0) {
       const std::optional<size_t> skipped = SkippedBytes(text);
@@ -134,25 +156,49 @@ FirstWord FirstWordOf(std::string_view text, TextPart part) {
   return KindOfWord(text.substr(0, size));
 }
 
-TextVerdict JudgeText(std::string_view text, TextRules rules, SessionWords relevant) {
-  const FirstWord first = FirstWordOf(text, TextPart::kWhole);
+}  // namespace
+
+FirstWord FirstWordOf(std::string_view text, TextPart part) {
+  const FirstWord plain = PlainFirstWord(text, part);
+  if (plain != FirstWord::kCut) [[likely]]
+    return plain;
+  return FirstWordByBytes(text, part);
+}
+
+namespace {
+
+TextVerdict VerdictOf(FirstWord first) {
   switch (first) {
     case FirstWord::kNone:
+    case FirstWord::kQuery:
+    case FirstWord::kHarmless:
       return TextVerdict::kHarmless;
+    case FirstWord::kTransaction:
+      return TextVerdict::kTransaction;
     case FirstWord::kRelevant:
     case FirstWord::kUnknown:
     case FirstWord::kCut:
       return TextVerdict::kAnalyze;
-    case FirstWord::kQuery:
-    case FirstWord::kTransaction:
-    case FirstWord::kHarmless:
-      break;
   }
-  if ((SuspectWords(text) & relevant) != 0 &&
-      (!LexerIsExact(text, rules) || (ConfirmWords(text, rules) & relevant) != 0)) {
-    return TextVerdict::kAnalyze;
-  }
-  return first == FirstWord::kTransaction ? TextVerdict::kTransaction : TextVerdict::kHarmless;
+  TRIREME_UNREACHABLE();
+}
+
+// There may be words in it that matter.
+[[gnu::noinline]] TextVerdict JudgeSuspect(std::string_view text, TextRules rules,
+                                           SessionWords relevant, FirstWord first) {
+  if (first == FirstWord::kNone || (SuspectWords(text) & relevant) == 0) return VerdictOf(first);
+  const bool confirmed = !LexerIsExact(text, rules) || (ConfirmWords(text, rules) & relevant) != 0;
+  return confirmed ? TextVerdict::kAnalyze : VerdictOf(first);
+}
+
+}  // namespace
+
+TextVerdict JudgeText(std::string_view text, TextRules rules, SessionWords relevant) {
+  const FirstWord first = FirstWordOf(text, TextPart::kWhole);
+  if (VerdictOf(first) == TextVerdict::kAnalyze) return TextVerdict::kAnalyze;
+  if (HasSuspectWords(text)) [[unlikely]]
+    return JudgeSuspect(text, rules, relevant, first);
+  return VerdictOf(first);
 }
 
 }  // namespace trireme

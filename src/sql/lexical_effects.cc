@@ -286,7 +286,7 @@ void Reading::ReadSetValue(std::string name, EffectScope scope) {
   while (more && !cursor_.at_end()) {
     std::string sign;
     while (cursor_.peek().IsOperator("-") || cursor_.peek().IsOperator("+")) {
-      sign = cursor_.Take().text == "-" ? "-" : "";
+      sign.assign(cursor_.Take().text == "-" ? 1 : 0, '-');
     }
     const std::optional<std::string> value = TokenValue(cursor_.Take(), cursor_.rules());
     if (!value) effect.value_known = false;

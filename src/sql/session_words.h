@@ -3,9 +3,8 @@
 // Are there words in a text that may touch the session's state although it begins like a harmless
 // query? SELECT set_config(…), SELECT … INTO TEMP, two statements in one text. Two looks:
 //
-//   SuspectWords   bytes only: pairs of letters, 16 bytes a step. Finds more than is there
-//                  (template, service in a constant), never less. No allocation, about half a
-//                  nanosecond a byte.
+//   SuspectWords   bytes only, by fingerprint_scan.h. Finds more than is there (template, tempo in
+//                  a constant), never less. No allocation, about one instruction a byte.
 //   ConfirmWords   tokens, by the rules of the server's scanner: what is in comments and constants
 //                  does not count. About ten times the price.
 //
@@ -46,6 +45,8 @@ inline constexpr SessionWords kRelevant = 0x1ff & ~kSequenceAdvance;
 }  // namespace session_word
 
 SessionWords SuspectWords(std::string_view text);
+// May SuspectWords find anything?
+bool HasSuspectWords(std::string_view text);
 
 SessionWords ConfirmWords(std::string_view text, TextRules rules);
 

@@ -43,6 +43,7 @@ enum class Request : uint8_t {
   kSync,
   kCopyEnd,
 };
+inline constexpr uint32_t kRequestCount = 9;
 
 enum class Disposition : uint8_t {
   kForward,  // the reply is the client's
@@ -83,6 +84,17 @@ class ExpectedReplies {
   bool only(ExpectedReply entry) const {
     return count() == 1 && cells_[head_ & mask_] == Encode(entry);
   }
+  // All are simply forwarded, nobody keeps notes of them, and the last is a Sync.
+  bool plain_pipeline() const {
+    if (count() < 2 || cells_[(tail_ - 1) & mask_] != Encode({Request::kSync, {}})) return false;
+    uint8_t others = 0;
+    for (uint32_t at = head_; at != tail_; ++at) others |= cells_[at & mask_] & kNotRequest;
+    return others == 0;
+  }
+  // Of the n-th from the front; the caller knows that there is one.
+  Request request_at(uint32_t n) const {
+    return static_cast<Request>(cells_[(head_ + n) & mask_] >> 4);
+  }
   // The n-th from the front.
   ExpectedReply at(uint32_t n) const {
     TRIREME_ASSERT(n < count());
@@ -92,6 +104,15 @@ class ExpectedReplies {
   void Push(ExpectedReply entry) {
     if (count() > mask_) Grow();
     cells_[tail_++ & mask_] = Encode(entry);
+  }
+  // All of them simply forwarded.
+  template <size_t kCount>
+  void PushPlain(const Request (&requests)[kCount]) {
+    static_assert(kCount <= kInline);
+    if (count() + kCount > mask_ + 1) Grow();
+    for (const Request request : requests) {
+      cells_[tail_++ & mask_] = Encode({request, Disposition::kForward});
+    }
   }
   void Pop() {
     TRIREME_ASSERT(!empty());
@@ -114,6 +135,7 @@ class ExpectedReplies {
   static constexpr uint32_t kInline = 16;
   static constexpr uint32_t kKept = 256;
 
+  static constexpr uint8_t kNotRequest = 0x0f;  // bits of a cell; kForward without notes is 0
   static uint8_t Encode(ExpectedReply entry) {
     return static_cast<uint8_t>(static_cast<uint8_t>(entry.request) << 4 |
                                 static_cast<uint8_t>(entry.disposition) << 2 |

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
 #include "wire/command.h"
 #include "wire/reader.h"
 
@@ -104,6 +105,19 @@ bool AppendSet(std::string& sql, ParameterView parameter) {
   }
   sql += ';';
   return true;
+}
+
+void AppendExactSet(std::string& sql, ParameterView parameter) {
+  if (!IsNameList(parameter.name)) {
+    const bool set = AppendSet(sql, parameter);
+    TRIREME_ASSERT(set);
+    return;
+  }
+  sql += "SELECT pg_catalog.set_config(";
+  AppendLiteral(sql, parameter.name);
+  sql += ", ";
+  AppendLiteral(sql, parameter.value);
+  sql += ", false);";
 }
 
 void AppendReset(std::string& sql, std::string_view name) {

@@ -50,6 +50,11 @@ const ReportedParameter* FindReportedParameter(std::string_view name);
 // and the server would have refused it too (22023).
 [[nodiscard]] bool AppendSet(std::string& sql, ParameterView parameter);
 
+// The same, to the letter: a list of names as it was written, where SET would have the server write
+// it anew (`a,b` as `a, b`), and what is no list is refused with the server's own error. Such a
+// list is set by set_config(), whose row is nobody's.
+void AppendExactSet(std::string& sql, ParameterView parameter);
+
 // Appends `RESET "name";`.
 void AppendReset(std::string& sql, std::string_view name);
 

@@ -52,6 +52,19 @@ TEST(SetParameter, RefusesAListTheServerWouldRefuse) {
   }
 }
 
+TEST(SetParameter, KeepsAListToTheLetter) {
+  const auto exactly = [](std::string_view name, std::string_view value) {
+    std::string sql;
+    AppendExactSet(sql, {.name = name, .value = value});
+    return sql;
+  };
+  EXPECT_EQ(exactly("search_path", "a,\"B'c\""),
+            R"(SELECT pg_catalog.set_config('search_path', 'a,"B''c"', false);)");
+  EXPECT_EQ(exactly("temp_tablespaces", ""),
+            "SELECT pg_catalog.set_config('temp_tablespaces', '', false);");
+  EXPECT_EQ(exactly("DateStyle", "iso,dmy"), "SET \"DateStyle\" TO 'iso,dmy';");
+}
+
 TEST(SetParameter, ResetsByName) {
   std::string sql;
   AppendReset(sql, "search_path");

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
+#include <optional>
 
 #include "base/assert.h"
 #include "base/marks.h"
@@ -85,6 +87,46 @@ bool IsExtended(Request request) {
          request == Request::kExecute || request == Request::kClose;
 }
 
+constexpr uint32_t kReadySize = kHeadBytes + 1;
+
+// Of the ReadyForQuery that ends `bytes`, if one does.
+std::optional<TransactionStatus> ReadyAt(Bytes bytes, uint32_t at) {
+  const MessageHead head = ReadHead(bytes.data() + at);
+  if (head.type != backend::kReadyForQuery || head.total_size() != kReadySize) return std::nullopt;
+  const char status = static_cast<char>(bytes[at + kHeadBytes]);
+  if (status != 'I' && status != 'T' && status != 'E') return std::nullopt;
+  return static_cast<TransactionStatus>(status);
+}
+
+// Is a message of this type part of the usual answer to the request, and its last one?
+enum class Part : uint8_t { kNone, kMore, kLast };
+using Parts = std::array<Part, 256>;  // by type
+
+constexpr Parts MakeParts(std::initializer_list<char> more, std::initializer_list<char> last) {
+  Parts parts{};
+  for (const char type : more) parts[static_cast<uint8_t>(type)] = Part::kMore;
+  for (const char type : last) parts[static_cast<uint8_t>(type)] = Part::kLast;
+  return parts;
+}
+
+// Of the requests of a pipeline; the others have none.
+constexpr std::array<Parts, kRequestCount> MakePartsOf() {
+  std::array<Parts, kRequestCount> parts{};
+  const auto of = [&parts](Request request) -> Parts& {
+    return parts[static_cast<uint8_t>(request)];
+  };
+  of(Request::kParse) = MakeParts({}, {backend::kParseComplete});
+  of(Request::kBind) = MakeParts({}, {backend::kBindComplete});
+  of(Request::kDescribe) =
+      MakeParts({backend::kParameterDescription}, {backend::kRowDescription, backend::kNoData});
+  of(Request::kExecute) = MakeParts(
+      {backend::kDataRow},
+      {backend::kCommandComplete, backend::kEmptyQueryResponse, backend::kPortalSuspended});
+  of(Request::kClose) = MakeParts({}, {backend::kCloseComplete});
+  return parts;
+}
+constexpr std::array<Parts, kRequestCount> kPartsOf = MakePartsOf();
+
 bool IsUnnamedParse(ExpectedReply entry) {
   return entry.request == Request::kParse && entry.notes == Notes{};
 }
@@ -106,8 +148,10 @@ void Replies::Expect(Request request, Disposition disposition, Notes notes) {
   owed_.Push({request, disposition, notes});
 }
 
-bool Replies::ForwardNext() const {
-  return owed_.empty() || owed_.front().disposition == Disposition::kForward;
+// PostgreSQL tells a listener what it has missed before any ReadyForQuery, that of ours included.
+bool Replies::ForwardNext(char type) const {
+  return owed_.empty() || owed_.front().disposition == Disposition::kForward ||
+         type == backend::kNotificationResponse;
 }
 
 // Not that of a Parse we put ahead of the client's Bind: what is wrong with the statement now is
@@ -117,6 +161,10 @@ bool Replies::ErrorIsOurs() const {
   const ExpectedReply front = owed_.front();
   if (front.disposition == Disposition::kAsk) return true;
   return front.disposition != Disposition::kForward && front.request != Request::kParse;
+}
+
+bool Replies::IsHeld(char type) const {
+  return holds_ready() && (type == backend::kReadyForQuery || type == backend::kParameterStatus);
 }
 
 bool Replies::RowIsOurs() const {
@@ -187,7 +235,7 @@ ReplyStep Replies::Next(Bytes bytes) {
     }
     const bool error = head.type == backend::kErrorResponse;
     if (error) DropStaleMarks();
-    const bool forward = error ? !ErrorIsOurs() : ForwardNext();
+    const bool forward = error ? !ErrorIsOurs() : ForwardNext(head.type) && !IsHeld(head.type);
     const bool held = error && forward && hold_error_ && head.body_size() <= kParameterBytesMax;
     if (started && (held || forward != step.forward)) break;
     const bool read = error ? !forward || MayNameStatement() : RowIsOurs();
@@ -225,15 +273,16 @@ ReplyStep Replies::Next(Bytes bytes) {
 }
 
 bool Replies::TakeWholeAnswer(Bytes bytes) {
-  constexpr uint32_t kReadySize = kHeadBytes + 1;
-  if (!owed_.only({Request::kQuery, Disposition::kForward}) || body_left_ > 0 || in_copy_) {
-    return false;
-  }
+  if (body_left_ > 0 || special_ != 0 || bytes.size() < kReadySize) return false;
+  if (owed_.only({Request::kQuery, Disposition::kForward})) return TakeWholeQuery(bytes);
+  return TakeWholePipeline(bytes);
+}
+
+bool Replies::TakeWholeQuery(Bytes bytes) {
   // Its end first: the rows of a long answer are not walked over twice.
-  if (bytes.size() < kReadySize) return false;
   const uint32_t end = static_cast<uint32_t>(bytes.size()) - kReadySize;
-  const MessageHead ready = ReadHead(bytes.data() + end);
-  if (ready.type != backend::kReadyForQuery || ready.total_size() != kReadySize) return false;
+  const std::optional<TransactionStatus> status = ReadyAt(bytes, end);
+  if (!status) return false;
   uint32_t at = 0;
   while (at < end) {
     const MessageHead head = ReadHead(bytes.data() + at);
@@ -244,21 +293,60 @@ bool Replies::TakeWholeAnswer(Bytes bytes) {
     if (head.total_size() > end - at) return false;
     at += head.total_size();
   }
-  const char status = static_cast<char>(bytes[end + kHeadBytes]);
-  if (status != 'I' && status != 'T' && status != 'E') return false;
+  AllAnswered(*status);
+  return true;
+}
+
+// Each request with the answer it has when all is well.
+bool Replies::TakeWholePipeline(Bytes bytes) {
+  if (skipping_ || !owed_.plain_pipeline()) return false;
+  const uint32_t end = static_cast<uint32_t>(bytes.size()) - kReadySize;
+  const std::optional<TransactionStatus> status = ReadyAt(bytes, end);
+  if (!status) return false;
+  const uint32_t answers = owed_.count() - 1;  // before ReadyForQuery
+  uint32_t answered = 0;
+  uint32_t at = 0;
+  const Parts* parts = &kPartsOf[static_cast<uint8_t>(owed_.request_at(0))];
+  while (answered < answers) {
+    if (end - at < kHeadBytes) return false;
+    const MessageHead head = ReadHead(bytes.data() + at);
+    if (!head.valid(kReplyLengthMax) || MayDiscard(head)) return false;
+    if (head.total_size() > end - at) return false;
+    const Part part = (*parts)[static_cast<uint8_t>(head.type)];
+    if (part == Part::kNone) return false;
+    at += head.total_size();
+    if (part == Part::kMore) continue;
+    parts = &kPartsOf[static_cast<uint8_t>(owed_.request_at(++answered))];
+  }
+  if (at != end) return false;
+  AllAnswered(*status);
+  return true;
+}
+
+void Replies::AllAnswered(TransactionStatus status) {
   owed_.Clear();
   hold_error_ = false;
-  status_ = static_cast<TransactionStatus>(status);
+  status_ = status;
   error_forwarded_ = false;
   ++counts_.queries;
   if (status_ == TransactionStatus::kIdle) ++counts_.transactions;
-  return true;
+}
+
+void Replies::ExpectPipeline(Parses parses, Describes describes) {
+  TRIREME_ASSERT(!skipping_);
+  if (parses == Parses::kYes) owed_.Push({Request::kParse, Disposition::kForward});
+  if (describes == Describes::kYes) {
+    owed_.PushPlain({Request::kBind, Request::kDescribe, Request::kExecute, Request::kSync});
+  } else {
+    owed_.PushPlain({Request::kBind, Request::kExecute, Request::kSync});
+  }
+  needs_sync_ = false;
 }
 
 // The hot loop: heads of rows and of a simple query's messages, up to the first that means
 // something.
 uint32_t Replies::PassPlain(Bytes bytes, uint32_t at, Request front) {
-  const bool query = front == Request::kQuery && !in_copy_;
+  const bool query = front == Request::kQuery && !in_copy();
   const uint8_t mask = query ? kAlways | kInQuery : kAlways;
   const uint32_t size = static_cast<uint32_t>(bytes.size());
   while (size - at >= kHeadBytes) {
@@ -296,7 +384,7 @@ ReplyStep::Event Replies::OnMessage(char type, Bytes body) {
       return Event::kNone;
     case backend::kCommandComplete:
       discarded_ |= Discards(body);
-      if (in_copy_) CopyEnded();
+      if (in_copy()) CopyEnded();
       Answered(Request::kExecute);
       return Event::kNone;
     case backend::kEmptyQueryResponse:
@@ -314,7 +402,7 @@ ReplyStep::Event Replies::OnMessage(char type, Bytes body) {
       return Event::kNone;
     case backend::kCopyInResponse:
     case backend::kCopyBothResponse:
-      in_copy_ = true;
+      special_ |= kCopying;
       return Event::kNone;
     case backend::kParameterStatus:
       return body.empty() ? Event::kNone : Event::kParameter;
@@ -330,7 +418,7 @@ ReplyStep::Event Replies::OnMessage(char type, Bytes body) {
 ReplyStep::Event Replies::OnReadyForQuery(Bytes body) {
   const char status = static_cast<char>(body[0]);
   if (status != 'I' && status != 'T' && status != 'E') return Event::kBroken;
-  in_copy_ = false;
+  special_ = 0;
   DropStaleMarks();
   if (owed_.empty()) return Event::kBroken;
   const ExpectedReply answered = owed_.front();
@@ -364,8 +452,8 @@ ReplyStep::Event Replies::OnError() {
   const bool names_statement = MayNameStatement();
   error_forwarded_ = !ours;
   counts_.errors += ours ? 0 : 1;
-  if (in_copy_) {
-    in_copy_ = false;
+  if (in_copy()) {
+    special_ &= ~kCopying;
     if (failed.request == Request::kExecute) {
       // Syncs before the end of COPY were ignored by the server; without an end mark the end has
       // not been sent yet, and everything sent so far is gone.
@@ -403,7 +491,7 @@ void Replies::Answered(Request request) {
 // COPY FROM STDIN has succeeded: the mark of its end, and the Syncs before the mark, which the
 // server ignored inside COPY, are no longer owed. The front entry is the request that copied.
 void Replies::CopyEnded() {
-  in_copy_ = false;
+  special_ &= ~kCopying;
   uint32_t end = 1;
   while (end < owed_.count() && owed_.at(end).request != Request::kCopyEnd) ++end;
   if (end == owed_.count()) return;

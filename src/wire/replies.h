@@ -62,10 +62,15 @@ class Replies {
   // message that causes an event. Call again until nothing is left or kNeedMore.
   ReplyStep Next(Bytes bytes);
 
-  // The shortcut for the commonest answer: one forwarded Query is owed and `bytes` are all of its
-  // answer, nothing else. True: they are the client's, and Next() would have said kReady at their
-  // end. False: nothing has changed.
+  // The shortcut for the commonest answers: one forwarded Query is owed, or one pipeline up to its
+  // Sync, and `bytes` are all of the answer, nothing else, and no error. True: they are the
+  // client's, and Next() would have said kReady at their end. False: nothing has changed.
   bool TakeWholeAnswer(Bytes bytes);
+  // The same as to expect Parse where there is one, Bind, Describe where there is one, Execute and
+  // Sync.
+  enum class Parses : uint8_t { kNo, kYes };
+  enum class Describes : uint8_t { kNo, kYes };
+  void ExpectPipeline(Parses parses, Describes describes);
 
   // kFake: which request is it, and: it was answered.
   Request fake() const { return owed_.front().request; }
@@ -87,7 +92,9 @@ class Replies {
   bool needs_sync() const { return needs_sync_; }
   // The message at hand was passed in part.
   bool mid_message() const { return body_left_ > 0; }
-  bool in_copy() const { return in_copy_; }
+  bool in_copy() const { return (special_ & kCopying) != 0; }
+  // … and the client has not ended its own direction.
+  bool copy_is_open() const { return in_copy() && owed_.count() == 1; }
   // The server ignores requests until the next Sync (error in the extended protocol).
   bool skipping() const { return skipping_; }
   // An ErrorResponse went to the client after the last ReadyForQuery.
@@ -122,6 +129,11 @@ class Replies {
   // one of more than 4 KiB passes.
   void HoldError() { hold_error_ = true; }
 
+  // The next ReadyForQuery is not the client's, nor is a ParameterStatus before it: the client will
+  // be told both by the caller, who hears of them by their events. Nothing may be owed behind it.
+  void HoldReady() { special_ |= kHolding; }
+  bool holds_ready() const { return (special_ & kHolding) != 0; }
+
   // For statistics: what was counted since the last call.
   struct Counts {
     uint32_t queries = 0;       // ReadyForQuery of forwarded requests
@@ -135,7 +147,10 @@ class Replies {
  private:
   using Event = ReplyStep::Event;
 
-  bool ForwardNext() const;
+  bool TakeWholeQuery(Bytes bytes);
+  [[gnu::noinline]] bool TakeWholePipeline(Bytes bytes);
+  void AllAnswered(TransactionStatus status);
+  bool ForwardNext(char type) const;
   uint32_t PassPlain(Bytes bytes, uint32_t at, Request front);
   Event OnMessage(char type, Bytes body);
   Event OnReadyForQuery(Bytes body);
@@ -143,6 +158,7 @@ class Replies {
   void Answered(Request request);
   void Pop(bool answered);
   bool ErrorIsOurs() const;
+  bool IsHeld(char type) const;
   bool RowIsOurs() const;
   bool MayNameStatement() const;
   bool UnnamedParseIsOwed() const;
@@ -152,7 +168,10 @@ class Replies {
   ExpectedReplies owed_;
   uint32_t body_left_ = 0;     // of the message being passed
   bool body_forward_ = false;  // … and where it goes
-  bool in_copy_ = false;       // CopyIn or CopyBoth: the front entry is being executed
+  // What makes the commonest answers uncommon.
+  static constexpr uint8_t kCopying = 1;  // CopyIn or CopyBoth: the front entry is being executed
+  static constexpr uint8_t kHolding = 2;  // HoldReady()
+  uint8_t special_ = 0;
   bool skipping_ = false;
   bool needs_sync_ = false;
   bool error_forwarded_ = false;

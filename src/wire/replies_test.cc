@@ -196,6 +196,21 @@ TEST(Replies, ShowsTheRowsOfAQuestionOfOursAndSwallowsTheRest) {
   EXPECT_EQ(outcome.events, "PDDR");
 }
 
+TEST(Replies, ANotificationIsTheClientsWhateverIsAnswered) {
+  const std::string news = Message('A', std::string("pid_news\0hear\0", 14));
+  for (const Disposition ours : {Disposition::kAsk, Disposition::kSkip}) {
+    const Outcome outcome = FeedAllWays(
+        [ours](Replies& r) {
+          r.Expect(kQuery, Disposition::kForward);
+          r.Expect(kQuery, ours);
+          r.Expect(kQuery, Disposition::kForward);
+        },
+        kRows + Ready() + news + Message('T', "xx") + Message('C', "SELECT 0") + news + Ready() +
+            kRows + Ready() + news);
+    EXPECT_EQ(outcome.forwarded, kRows + Ready() + news + news + kRows + Ready() + news);
+  }
+}
+
 TEST(Replies, ShowsTheRowsOfAnExtendedQuestionOfOurs) {
   const std::string bytes = Message('1') + Message('2') + Message('D', "ours") + Message('C', "S") +
                             Message('D', "theirs") + Message('C', "S") + Ready();
@@ -371,6 +386,8 @@ TEST(Replies, RefusesAReadyForQueryOfAnotherSize) {
 TEST(Replies, TakesAWholeAnswerAtOnceOrLeavesItToNext) {
   const std::string row = Message('T', "columns") + Message('D', "values");
   const std::string done = Message('C', "SELECT 1");
+  const std::string values = Message('D', "values");
+  const std::string parsed = Message('1'), bound = Message('2');
   struct Case {
     std::vector<Request> owed;
     std::string bytes;
@@ -395,6 +412,35 @@ TEST(Replies, TakesAWholeAnswerAtOnceOrLeavesItToNext) {
       {{kQuery, kQuery}, done + Ready() + done + Ready(), false},
       {{kSync}, Ready(), false},
       {{}, Message('N', "notice"), false},
+      {{kParse, kBind, kDescribe, kExecute, kSync},
+       parsed + bound + row + row + done + Ready(),
+       false},
+      {{kParse, kBind, kDescribe, kExecute, kSync}, parsed + bound + row + done + Ready('T'), true},
+      {{kParse, kBind, kExecute, kSync}, parsed + bound + values + values + done + Ready(), true},
+      {{kBind, kExecute, kSync}, bound + done + Ready('E'), true},
+      {{kBind, kExecute, kSync}, bound + Message('I') + Ready(), true},
+      {{kBind, kExecute, kSync}, bound + values + Message('s') + Ready(), true},
+      {{kParse, kDescribe, kSync}, parsed + Message('t', "12") + Message('n') + Ready(), true},
+      {{kBind, kExecute, kBind, kExecute, kSync},
+       bound + done + bound + values + done + Ready(),
+       true},
+      {{kClose, kSync}, Message('3') + Ready(), true},
+      {{kParse, kSync, kBind, kSync}, parsed + Ready() + bound + Ready(), false},
+      {{kParse, kSync, kQuery}, parsed + Ready() + done + Ready(), false},
+      {{kBind, kExecute}, bound + done, false},
+      {{kBind, kExecute, kSync}, bound + done, false},
+      {{kBind, kExecute, kSync}, bound + done + Ready() + Message('N', "late"), false},
+      {{kBind, kExecute, kSync}, bound + Message('N', "notice") + done + Ready(), false},
+      {{kBind, kExecute, kSync}, bound + Message('E', "error") + Ready(), false},
+      {{kBind, kExecute, kSync}, bound + Ready(), false},
+      {{kBind, kExecute, kSync}, bound + Message('G', "in") + Ready(), false},
+      {{kBind, kExecute, kSync}, bound + Message('H', "out") + done + Ready(), false},
+      {{kBind, kExecute, kSync}, done + bound + Ready(), false},
+      {{kBind, kExecute, kSync},
+       bound + Message('C', std::string("DISCARD ALL\0", 12)) + Ready(),
+       false},
+      {{kBind, kExecute, kSync}, bound + values + Ready('?'), false},
+      {{kBind, kExecute, kCopyEnd, kSync}, bound + done + Ready(), false},
   };
   for (const Case& c : cases) {
     Replies shortcut;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "wire/command.h"
+#include "wire/parameters.h"
 
 namespace trireme {
 namespace {
@@ -217,7 +218,48 @@ std::optional<std::string_view> FindValue(ParameterView wanted) {
   return std::nullopt;
 }
 
+// Without a conversion between the two encodings the server refuses. UTF8 has one with every other
+// that a client may use, and SQL_ASCII needs none.
+bool IsConvertible(std::string_view encoding, const ParameterSet& server) {
+  if (encoding == "SQL_ASCII") return true;
+  const std::string* own = server.Find("server_encoding");
+  if (own == nullptr) return false;
+  if (*own == encoding || *own == "SQL_ASCII") return true;
+  return encoding != "MULE_INTERNAL" && *own != "MULE_INTERNAL" &&
+         (encoding == "UTF8" || *own == "UTF8");
+}
+
+// An integer from -15 to 3 as the server writes it.
+bool IsPlainFloatDigits(std::string_view value) {
+  int digits = 0;
+  const char* end = value.data() + value.size();
+  const auto [at, error] = std::from_chars(value.data(), end, digits);
+  return error == std::errc() && at == end && digits >= -15 && digits <= 3 &&
+         std::to_string(digits) == value;
+}
+
+bool IsWhatServerHas(ParameterView wanted, const ParameterSet& server) {
+  const ReportedParameter* reported = FindReportedParameter(wanted.name);
+  const std::string* has = server.Find(wanted.name);
+  return reported != nullptr && reported->settable && has != nullptr &&
+         *has == ReportedValue(wanted, server);
+}
+
 }  // namespace
+
+bool IsSureToBeTaken(ParameterView wanted, const ParameterSet& server) {
+  const auto& [name, value] = wanted;
+  if (Is(name, "application_name") || IsWhatServerHas(wanted, server)) return true;
+  if (Is(name, "client_encoding")) {
+    const auto encoding = FindEncoding(value);
+    return encoding && IsConvertible(*encoding, server);
+  }
+  if (Is(name, "DateStyle")) return ParseDateStyle(value, {"ISO", "MDY"}).has_value();
+  if (Is(name, "extra_float_digits")) return IsPlainFloatDigits(value);
+  // Off is on its way out.
+  if (Is(name, "standard_conforming_strings")) return FindBoolean(value) == "on";
+  return FindValue(wanted).has_value();
+}
 
 std::string ReportedValue(ParameterView wanted, const ParameterSet& server) {
   if (Is(wanted.name, "DateStyle")) return ReportedDateStyle(wanted.value, server);

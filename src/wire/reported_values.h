@@ -27,4 +27,8 @@ namespace trireme {
 // that it would refuse, comes back as it is.
 std::string ReportedValue(ParameterView wanted, const ParameterSet& server);
 
+// The server takes the value, and then has it as ReportedValue says: nobody has to ask it. Also
+// known of extra_float_digits, which is not reported, but which drivers send with every login.
+bool IsSureToBeTaken(ParameterView wanted, const ParameterSet& server);
+
 }  // namespace trireme

@@ -123,6 +123,67 @@ TEST(ReportedValue, OfAnApplicationNameIsCutLikeAName) {
   EXPECT_EQ(ReportedValue({"application_name", std::string(100, '\x80')}, utf8), "");
 }
 
+TEST(ReportedValue, NeedsNoTrialWhereTheRuleIsFixed) {
+  ParameterSet server = Server("15.4");
+  server.Set("server_encoding", "UTF8");
+  server.Set("TimeZone", "Europe/Berlin");
+  server.Set("is_superuser", "off");
+  const ParameterView sure[] = {
+      {"application_name", "anything \n"},
+      {"client_encoding", "latin-1"},
+      {"client_encoding", "UNICODE"},
+      {"Client_Encoding", "sql_ascii"},
+      {"DateStyle", "german"},
+      {"IntervalStyle", "ISO_8601"},
+      {"timezone", "utc"},
+      {"TimeZone", "Europe/Berlin"},
+      {"default_transaction_read_only", "1"},
+      {"standard_conforming_strings", "true"},
+      {"extra_float_digits", "3"},
+      {"extra_float_digits", "-15"},
+  };
+  for (const ParameterView wanted : sure) {
+    EXPECT_TRUE(IsSureToBeTaken(wanted, server)) << wanted.name << " " << wanted.value;
+  }
+  const ParameterView unsure[] = {
+      {"client_encoding", "klingon"},
+      {"client_encoding", "MULE_INTERNAL"},
+      {"DateStyle", "stardate"},
+      {"DateStyle", "german, sql"},
+      {"IntervalStyle", "long"},
+      {"TimeZone", "Asia/Tokyo"},
+      {"TimeZone", "europe/berlin"},
+      {"default_transaction_read_only", "maybe"},
+      {"standard_conforming_strings", "off"},
+      {"extra_float_digits", "4"},
+      {"extra_float_digits", "+3"},
+      {"extra_float_digits", "03"},
+      {"extra_float_digits", "3 "},
+      {"extra_float_digits", ""},
+      {"is_superuser", "off"},  // not to be set, whatever it is
+      {"search_path", "public"},
+      {"work_mem", "1MB"},
+  };
+  for (const ParameterView wanted : unsure) {
+    EXPECT_FALSE(IsSureToBeTaken(wanted, server)) << wanted.name << " " << wanted.value;
+  }
+}
+
+TEST(ReportedValue, OfAnEncodingIsSureOnlyWithAConversion) {
+  const auto sure = [](std::string_view wanted, std::string_view own) {
+    ParameterSet server;
+    if (!own.empty()) server.Set("server_encoding", own);
+    return IsSureToBeTaken({"client_encoding", wanted}, server);
+  };
+  EXPECT_TRUE(sure("EUC_JP", "UTF8"));
+  EXPECT_TRUE(sure("UTF8", "LATIN1"));
+  EXPECT_TRUE(sure("latin1", "LATIN1"));
+  EXPECT_TRUE(sure("LATIN1", "SQL_ASCII"));
+  EXPECT_FALSE(sure("EUC_JP", "LATIN1"));
+  EXPECT_FALSE(sure("UTF8", "MULE_INTERNAL"));
+  EXPECT_FALSE(sure("UTF8", ""));
+}
+
 TEST(ReportedValue, ReportedAgainStaysAsItIs) {
   for (const ParameterView once :
        {ParameterView{"client_encoding", "UTF8"}, ParameterView{"DateStyle", "German, DMY"},

@@ -101,15 +101,23 @@ PgResult<StartupPacket> ParseParameters(uint32_t version, MessageReader reader) 
                    .sqlstate = sqlstate::kInvalidAuthorizationSpecification,
                    .message = "no PostgreSQL user name specified in startup packet"};
   }
-  if (message.replication == Replication::kPhysical) {
-    message.database = {};
-  } else if (message.database.empty()) {
-    message.database = message.user;
-  }
+  if (message.database.empty()) message.database = message.user;
   return StartupPacket(std::move(message));
 }
 
 }  // namespace
+
+std::string_view ToString(Replication replication) {
+  switch (replication) {
+    case Replication::kNone:
+      return "none";
+    case Replication::kPhysical:
+      return "physical";
+    case Replication::kLogical:
+      return "logical";
+  }
+  TRIREME_UNREACHABLE();
+}
 
 PgResult<size_t> StartupSize(Bytes received, size_t bytes_max) {
   if (received.size() < kLengthBytes) return size_t{0};

@@ -34,11 +34,14 @@ struct CancelRequest {
 };
 
 enum class Replication : uint8_t { kNone, kPhysical, kLogical };
+// "none", "physical", "logical": as consoles show it.
+std::string_view ToString(Replication replication);
 
 struct StartupMessage {
   uint16_t minor_requested = 0;
   std::string_view user;      // never empty
-  std::string_view database;  // the user's name when not given; "" for physical replication
+  std::string_view database;  // the user's name when not given; PostgreSQL takes no notice of it
+                              // in physical replication
   std::string_view options;   // command-line style settings, see wire/options.h; "" = none
   Replication replication = Replication::kNone;
   std::vector<ParameterView> parameters;           // settings, in order; the above are not in it

@@ -160,7 +160,7 @@ TEST(Startup, ReadsReplicationAsPostgresDoes) {
     const std::string packet = V3("user\0u\0database\0d\0replication\0"s + c.value + "\0\0"s);
     const StartupMessage message = Message(packet);
     EXPECT_EQ(message.replication, c.expected) << c.value;
-    EXPECT_EQ(message.database, c.expected == Replication::kPhysical ? "" : "d");
+    EXPECT_EQ(message.database, "d");
   }
   for (const char* bad : {"", "o", "maybe", "2", "truee", "DATABASE"}) {
     const PgError error = Error(V3("user\0u\0replication\0"s + bad + "\0\0"s));

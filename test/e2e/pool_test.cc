@@ -396,7 +396,7 @@ TEST_P(Pool, AServerThatIsStartingUpIsUsedOnceItIsUp) {
 TEST_P(Pool, AServerThatDoesNotAnswerTimesOut) {
   SKIP_AGAINST_PGBOUNCER("not translated");
   FakeServer server([](FakeSession& session) { session.Read(); });
-  TriremeOptions options = With("transaction", 5);
+  TriremeOptions options = With("transaction", 5, {{"wait_timeout", "1s"}});
   options.server_port = server.port();
   options.patch = {{"storages", {{"main", {{"connect_timeout", "500ms"}}}}}};
   Trireme trireme(options);
@@ -455,6 +455,29 @@ TEST(PoolSharing, IsolatedCoresDoNotShare) {
       EXPECT_EQ(value, "0") << column;
     }
   }
+}
+
+// Clients of two cores, and one server: all are served, within the cap, and it changes hands.
+TEST(PoolSharing, CoresShareABookUnderALock) {
+  SKIP_AGAINST_PGBOUNCER("");
+  Trireme trireme({.cores = 2, .size = 1, .patch = {{"sharing", {{"policy", "shared_mutex"}}}}});
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 8; ++i) clients.push_back(trireme.LoggedIn());
+  std::set<std::string> backends;
+  for (int round = 0; round < 10; ++round) {
+    for (RawClient& client : clients) client.Send(Query("SELECT pg_sleep(0.001)"));
+    for (RawClient& client : clients) client.ReadUntilReady();
+    EXPECT_EQ(ServersOf("app"), 1);
+    for (RawClient& client : clients) backends.insert(client.Value(kBackend));
+  }
+  EXPECT_EQ(backends.size(), 1u);
+  int changes = 0;
+  for (const auto& shard : trireme.Show("SHARDS")) {
+    for (const auto& [column, value] : shard) {
+      if (column == "steals_given" || column == "grants_sent") changes += std::stoi(value);
+    }
+  }
+  EXPECT_GT(changes, 0);
 }
 
 }  // namespace

@@ -123,6 +123,29 @@ TEST_P(Prepared, AnUnnamedStatementOutlivesItsTransaction) {
   EXPECT_EQ(SqlstateOf(client.Exchange(Use(""))), "26000");
 }
 
+TEST_P(Prepared, PlansOfUnnamedStatementsAreKeptWhereThatIsWanted) {
+  TriremeOptions options = Options();
+  options.size = 1;
+  options.pool = {{"plan_cache", true}, {"prepared_statements_max", 2}};
+  Trireme trireme(options);
+  RawClient client = trireme.LoggedIn(), other = trireme.LoggedIn();
+  for (int round = 0; round < 3; ++round) {
+    for (RawClient* each : {&client, &other}) {
+      EXPECT_EQ(Types(each->Exchange(Parse("", "SELECT coalesce($1, 'none')") +
+                                     DescribeStatement("") + Sync())),
+                "1tTZ");
+      EXPECT_EQ(ValueOf(each->Exchange(Parse("", "SELECT 'constant'") + Use(""))), "constant");
+    }
+  }
+  EXPECT_EQ(client.Value("SELECT count(*) FROM pg_prepared_statements"), "1");
+  EXPECT_EQ(SqlstateOf(client.Exchange(Parse("", "SELEKT $1") + Sync())), "42601");
+  EXPECT_EQ(SqlstateOf(client.Exchange(Use(""))), "26000");
+  for (const char* text : {"SELECT $1 + 1", "SELECT $1 + 2", "SELECT $1 + 3"}) {
+    EXPECT_EQ(Types(client.Exchange(Parse("", text) + Sync())), "1Z");
+  }
+  EXPECT_EQ(client.Value("SELECT count(*) FROM pg_prepared_statements"), "2");
+}
+
 TEST_P(Prepared, AFailedPipelineLeavesNothingPrepared) {
   TriremeOptions options = Options();
   options.size = 1;

@@ -227,6 +227,15 @@ TEST(Startup, WishesAreReportedAsPostgresSpellsThem) {
       {{"TimeZone", "utc"}},
       {{"timezone", "gmt"}},
       {{"TimeZone", "Europe/Berlin"}},
+      {{"timezone", "asia/tokyo"}},
+      {{"TimeZone", "<+03>-3"}},
+      {{"search_path", "b,\"A b\""}},
+      {{"search_path", " public , Pg_Catalog"}},
+      {{"search_path", ""}},
+      {{"work_mem", "4321"}},
+      {{"my.own", "It's"}},
+      {{"extra_float_digits", "+2"}},
+      {{"role", "app_trust"}},
       {{"application_name", "caf\xc3\xa9\t1"}},
       {{"application_name", std::string(200, 'n')}},
       {{"application_name", std::string(62, 'n') + "\xc3\xa9"}},
@@ -237,10 +246,13 @@ TEST(Startup, WishesAreReportedAsPostgresSpellsThem) {
     const std::string text = wish[0].first + " = " + wish[0].second;
     RawClient direct(Socket::ConnectTcp("127.0.0.1", Postgres::Shared().port()));
     direct.Login({.user = "app_trust", .more = wish});
-    RawClient through = trireme.LoggedIn({.user = "app_trust", .more = wish});
-    EXPECT_EQ(through.parameters(), direct.parameters()) << text;
     const std::string sql = "SHOW " + (wish[0].first == "options" ? "DateStyle" : wish[0].first);
-    EXPECT_EQ(through.Value(sql), direct.Value(sql)) << text;
+    for (int login = 0; login < 2; ++login) {  // a server is asked for the first one only
+      RawClient through = trireme.LoggedIn({.user = "app_trust", .more = wish});
+      EXPECT_EQ(through.parameters(), direct.parameters()) << text;
+      EXPECT_EQ(through.Value(sql), direct.Value(sql)) << text;
+      trireme.LoggedIn({.user = "app_trust"}).Value("SELECT 1");
+    }
   }
 }
 
@@ -319,6 +331,76 @@ TEST(Startup, EachClientOfASharedServerKeepsItsOwnParameters) {
   for (int round = 0; round < 3; ++round) {
     for (size_t i = 0; i < clients.size(); ++i) EXPECT_EQ(clients[i].Value(sql), expected[i]) << i;
   }
+}
+
+TEST_P(InEachMode, WhatPostgresRefusesFailsTheLoginInItsWords) {
+  SKIP_AGAINST_PGBOUNCER("ignores, or refuses untracked ones");
+  const std::vector<Parameters> refused = {
+      {{"client_encoding", "KLINGON"}},
+      {{"TimeZone", "Atlantis"}},
+      {{"DateStyle", "stardate"}},
+      {{"IntervalStyle", "long"}},
+      {{"default_transaction_read_only", "maybe"}},
+      {{"extra_float_digits", "9"}},
+      {{"search_path", "a,,b"}},
+      {{"work_mem", "lots"}},
+      {{"work_mem", "1"}},
+      {{"role", "nobody_at_all"}},
+      {{"role", "postgres"}},
+      {{"no_such_setting", "1"}},
+      {{"bad name.own", "1"}},
+      {{"shared_buffers", "1GB"}},
+      {{"fsync", "off"}},
+      {{"server_version", "99"}},
+      {{"log_min_messages", "debug1"}},
+      {{"options", "-c statement_timeout=-5 -c work_mem=5MB"}},
+      {{"options", "--no-such-option=1"}},
+  };
+  Trireme trireme({.mode = GetParam(), .size = 1});
+  RawClient other = trireme.LoggedIn({.user = "app_trust"});
+  for (const Parameters& wish : refused) {
+    const std::string text = wish[0].first + " = " + wish[0].second;
+    RawClient direct(Socket::ConnectTcp("127.0.0.1", Postgres::Shared().port()));
+    const std::vector<Message> expected = direct.TryLogin({.user = "app_trust", .more = wish});
+    const std::vector<Message> answer = trireme.Raw().TryLogin({.user = "app_trust", .more = wish});
+    const Message* why = FindType(expected, 'E');
+    const Message* told = FindType(answer, 'E');
+    ASSERT_NE(why, nullptr) << text;
+    ASSERT_NE(told, nullptr) << text;
+    for (const char field : {'S', 'C', 'M', 'D', 'H'}) {
+      EXPECT_EQ(ErrorField(*told, field), ErrorField(*why, field)) << text << " " << field;
+    }
+    EXPECT_EQ(FindType(answer, 'Z'), nullptr) << text;
+  }
+  EXPECT_EQ(other.Value("SHOW work_mem"), "4MB");
+}
+
+// PostgreSQL itself has other words for it at login than later.
+TEST(Startup, AnEncodingWithoutAConversionFailsTheLogin) {
+  SKIP_AGAINST_PGBOUNCER("ignores, or refuses untracked ones");
+  Trireme trireme;
+  const Message told =
+      FirstErrorOf(trireme.Raw(), {.more = {{"client_encoding", "MULE_INTERNAL"}}});
+  EXPECT_EQ(ErrorField(told, 'S'), "FATAL");
+  EXPECT_EQ(ErrorField(told, 'C'), "0A000");
+}
+
+TEST_P(InEachMode, AWishIsNotLeftToTheNextClient) {
+  SKIP_AGAINST_PGBOUNCER("1.18 ignores options");
+  Trireme trireme({.mode = GetParam(), .size = 1});
+  trireme.LoggedIn({.more = {{"options", "-c work_mem=7MB -c search_path=a,b -c TimeZone=CET"}}});
+  RawClient plain = trireme.LoggedIn();
+  EXPECT_EQ(plain.Value("SHOW work_mem"), "4MB");
+  EXPECT_EQ(plain.Value("SHOW search_path"), "\"$user\", public");
+  EXPECT_EQ(plain.Value("SHOW TimeZone"), plain.parameters().at("TimeZone"));
+}
+
+TEST(Startup, TheClientsHostMayBeAppendedToItsName) {
+  Trireme trireme({.patch = {{"application_name_add_host", true}}});
+  RawClient client = trireme.LoggedIn({.more = {{"application_name", "psql"}}});
+  const std::string name = client.Value("SHOW application_name");
+  EXPECT_EQ(name.substr(0, 17), "psql - 127.0.0.1:") << name;
+  EXPECT_EQ(trireme.LoggedIn().Value("SHOW application_name").substr(0, 16), "app - 127.0.0.1:");
 }
 
 TEST(Startup, AParameterTheServerRefusesIsAnErrorForThatClientOnly) {

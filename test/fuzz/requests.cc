@@ -219,6 +219,10 @@ class Feeding {
         trace_.Event("refused", static_cast<size_t>(step.event));
         PassOver();
         return true;
+      case Event::kFlushWithBody:
+        trace_.Event("flush with a body", at_);
+        PassOver();
+        return true;
       case Event::kBroken:
         trace_.Event("broken", static_cast<uint8_t>(requests_.broken_type()));
         return false;

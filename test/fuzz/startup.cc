@@ -37,10 +37,7 @@ void CheckInside(Bytes packet, std::string_view view) {
 }
 
 std::string WriteAgain(const StartupMessage& message) {
-  std::vector<ParameterView> parameters{{"user", message.user}};
-  if (message.replication != Replication::kPhysical) {
-    parameters.push_back({"database", message.database});
-  }
+  std::vector<ParameterView> parameters{{"user", message.user}, {"database", message.database}};
   if (!message.options.empty()) parameters.push_back({"options", message.options});
   if (message.replication != Replication::kNone) {
     const bool logical = message.replication == Replication::kLogical;

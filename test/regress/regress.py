@@ -10,7 +10,7 @@ which backend waits for which) and libpq_pipeline (libpq's pipeline mode, with a
 what PostgreSQL's authors expected is of no matter here: it must be what the same server says without Trireme.
 
 Each mode has a new PostgreSQL, so that all start alike. Results and differences are kept in --results. Exit code 1 when a
-result differs that expected.txt does not explain; 77 when the tests are not there (tools/pg-regress gets them).
+result differs that expected.txt does not explain; 77 when the tests are not there (tools/regress gets them).
 """
 
 import argparse
@@ -243,7 +243,7 @@ def main():
     parser.add_argument("--quiet", action="store_true")
     arguments = parser.parse_args()
     if not (arguments.prepared / "lib" / "pg_regress").exists():
-        print("PostgreSQL's tests are not here; tools/pg-regress gets them")
+        print("PostgreSQL's tests are not here; tools/regress gets them")
         sys.exit(77)
     for name, known in (("modes", MODES), ("suites", SUITES)):
         wrong = set(getattr(arguments, name)) - set(known)

@@ -48,7 +48,6 @@ class Fibers final : public SimWaiter {
  private:
   static constexpr Duration kTurnMax = 2us;
   struct Fiber;
-  static void Enter(unsigned high, unsigned low);
   Fiber* Pick();
   void Resume(Fiber& fiber);
   void Suspend(Fiber& fiber);
@@ -56,8 +55,6 @@ class Fibers final : public SimWaiter {
   SimKernel& kernel_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   Fiber* current_ = nullptr;
-  struct Main;
-  const std::unique_ptr<Main> main_;
   uint32_t running_ = 0;
   uint64_t switches_ = 0;
 };

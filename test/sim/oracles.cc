@@ -150,9 +150,9 @@ Duration Oracles::LongestWaitInVain() const {
 }
 
 void Oracles::CheckNobodyWaitsInVain() {
-  constexpr Duration kLook = 100us;
   if (plan_.core_count == 1 || kernel_.now() < next_look_) return;
-  next_look_ = kernel_.now() + kLook;
+  // A few cores are seen at each step, also the last one before nothing happens for long.
+  next_look_ = kernel_.now() + (plan_.core_count <= 4 ? 0us : 100us);
   // What was late may come now.
   if (std::exchange(heals_seen_, kernel_.heals()) != kernel_.heals()) shown_.clear();
   const Duration longest = LongestWaitInVain();
@@ -167,7 +167,11 @@ void Oracles::CheckBoard(Board& board, Duration longest) {
     const Board::Line& line = board.line(core);
     Shown& shown = cores[core];
     shown.waiting_since = line.waiting.load() > 0 ? std::min(shown.waiting_since, now) : kNever;
-    shown.idle_since = line.idle.load() > 0 ? std::min(shown.idle_since, now) : kNever;
+    // A line may still show what was lent since: who is hungry asks. By the book nobody asks.
+    const uint32_t idle = plan_.config.sharing.policy == Sharing::kSharedMutex
+                              ? OpenBook(board.MakeBook(), core).idle()
+                              : line.idle.load();
+    shown.idle_since = idle > 0 ? std::min(shown.idle_since, now) : kNever;
   }
   for (uint32_t hungry = 0; hungry < cores.size(); ++hungry) {
     if (cores[hungry].waiting_since == kNever || now - cores[hungry].waiting_since <= longest) {

@@ -101,6 +101,7 @@ class SimBackend final : public PeerHandler {
   void Error(const PgError& error);
   void Error(std::string_view sqlstate, std::string_view message);
   void Ready();
+  void DieResting();
   void ReportParameters();
   void RowDescription();
 

@@ -38,8 +38,9 @@ void SimBackend::OnStartup(Bytes packet) {
   }
   const StartupPacket& startup = std::get<StartupPacket>(parsed);
   if (const auto* cancel = std::get_if<CancelRequest>(&startup)) {
-    // As the real one: first the signal, then the end of the connection.
-    mute_ = true;
+    // As the real one: first the signal, then the end of the connection, also when the world heals
+    // meanwhile.
+    open_ = false;
     const uint32_t secret = cancel->key.size() == 4 ? LoadBig32(cancel->key.data()) : 0;
     network().At(network().now() + habits().cancel_time.Draw(random()),
                  [&cluster = cluster_, id = id_, process_id = cancel->process_id, secret] {

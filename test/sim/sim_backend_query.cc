@@ -263,6 +263,16 @@ void SimBackend::Ready() {
   running_tag_.clear();
   state_ = State::kReady;
   Flush();
+  if (state_ == State::kEnded || told_status_ != TransactionStatus::kIdle) return;
+  if (Happens(random(), habits().die_resting_permille)) {
+    After(habits().die_resting.Draw(random()), &SimBackend::DieResting);
+  }
+}
+
+void SimBackend::DieResting() {
+  if (state_ != State::kReady) return;
+  ++cluster_.counts_.deaths_idle;
+  Die();
 }
 
 void SimBackend::RowDescription() {

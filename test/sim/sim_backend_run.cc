@@ -70,6 +70,11 @@ void SimBackend::RunStatement() {
     SendRows();
     return Step();
   }
+  if (s.kind == Kind::kQuestion && Happens(random(), habits().question_fails_permille)) {
+    ++cluster_.counts_.questions_failed;
+    Error("53200", "out of memory");
+    return Step();
+  }
   SendNotices();
   const SimSession::Effect effect = session_->Run(s);
   if (effect.error) {

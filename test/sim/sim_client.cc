@@ -70,6 +70,10 @@ void SimClient::Stop() {
   if (connection_ != nullptr) connection_->Stop();
 }
 
+void SimClient::EndDeafness() {
+  if (connection_ != nullptr) connection_->EndDeafness();
+}
+
 SimClient::State SimClient::state() const {
   if (connection_ == nullptr) return stopping_ ? State::kStopped : State::kOffline;
   switch (connection_->state()) {

@@ -87,6 +87,8 @@ class SimClient final {
   void Start();  // connects after a reconnect pause, and again whenever the connection is gone
   void Heal();   // polite from now on; what is stalled or does not read goes on or goes away now
   void Stop();   // says goodbye after the transaction at hand, and stays away: kStopped
+  // Whoever reads no more does not hear of any end: now it leaves.
+  void EndDeafness();
 
   State state() const;
   uint32_t id() const { return settings_.id; }

@@ -158,6 +158,10 @@ void ClientConnection::Stop() {
   if (state_ == State::kResting) Goodbye();
 }
 
+void ClientConnection::EndDeafness() {
+  if (deaf_) Leave();
+}
+
 void ClientConnection::Goodbye() {
   std::string bytes;
   MessageWriter(bytes).Terminate();
@@ -173,7 +177,13 @@ void ClientConnection::Rest() {
   if (client_.stopping_ || scripts_left_ == 0) return Goodbye();
   --scripts_left_;
   const DurationRange& pause = Chance(habits().nap_permille) ? habits().nap : habits().pause;
-  After(pause.Draw(random()), &ClientConnection::BeginScript);
+  After(UntilBeat() + pause.Draw(random()), &ClientConnection::BeginScript);
+}
+
+Duration ClientConnection::UntilBeat() const {
+  const Duration beat = client_.habits_.beat;
+  if (beat == Duration()) return {};
+  return beat - client_.network_.now().time_since_epoch() % beat;
 }
 
 void ClientConnection::BeginScript() {

@@ -46,6 +46,7 @@ class ClientConnection final : public PeerHandler {
   void Begin();
   void Heal();
   void Stop();
+  void EndDeafness();
 
   uint64_t id() const { return id_; }
   State state() const { return state_; }
@@ -68,6 +69,7 @@ class ClientConnection final : public PeerHandler {
 
   // Work.
   void Rest();
+  Duration UntilBeat() const;
   void BeginScript();
   void NextStep();
   void SendStep();

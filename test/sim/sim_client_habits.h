@@ -38,6 +38,7 @@ struct ClientHabits {
   DurationRange pause{0us, 10ms};  // between transactions
   uint32_t nap_permille = 0;       // of the pauses are so long
   DurationRange nap{40ms, 150ms};
+  Duration beat{};  // all that have one begin together, each with its pause; 0 = none
   uint32_t transactions_per_login_max = 50;  // then Terminate and, after a pause, a new login
   DurationRange reconnect{1ms, 100ms};
   uint32_t wishes_permille = 400;  // startup parameters, each of those we know

@@ -160,6 +160,10 @@ void Conversation::OnSimpleReply(char type) {
       return Pop();
     case backend::kBindComplete:
       if (request.kind != Kind::kBind) return Unexpected(type);
+      if (!request.name.empty() && !session_.prepared().contains(request.name)) {
+        return Violate(Rule::kReplyOrder,
+                       "expected error 26000, for there is no such statement, got BindComplete");
+      }
       session_.portals()[request.portal] = {.statements = request.statements};
       return Pop();
     case backend::kCloseComplete:
@@ -291,7 +295,9 @@ void Conversation::OnError(const PgError& error) {
     return;
   }
   if (requests_.empty() && cut_short_) {
-    over_ = told_why_ = true;
+    // A cancel may find half a query that waits for a server: ReadyForQuery follows, and the end.
+    over_ = true;
+    told_why_ = !cancel_sent_ || error.sqlstate != sqlstate::kQueryCanceled;
     return;
   }
   if (requests_.empty() || answered_) {

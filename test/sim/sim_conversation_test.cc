@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "test/sim/sim_client.h"
+#include "wire/messages.h"
 #include "wire/writer.h"
 
 namespace trireme::sim {
@@ -288,6 +289,16 @@ TEST(Conversation, CatchesWordsAfterFatal) {
   EXPECT_THAT(server.verdict(), HasSubstr("expected the end of the connection after FATAL"));
 }
 
+TEST(Conversation, ACancelMayFindHalfAQueryInTheQueue) {
+  Server server;
+  server.conversation().OnCancelSent();
+  server.conversation().OnCutShort();
+  server.Error(sqlstate::kQueryCanceled);
+  EXPECT_TRUE(server.conversation().over());
+  server.Ready();
+  EXPECT_EQ(server.verdict(), "");
+}
+
 TEST(Conversation, CatchesLostCopyData) {
   Server server;
   server.Ask({.kind = Kind::kCopyTo, .tag = "c7.q1", .rows = 2, .size = 4});
@@ -306,6 +317,26 @@ TEST(Conversation, CatchesLostCopyData) {
 }
 
 // In the extended protocol an error stands for everything up to Sync.
+TEST(Conversation, CatchesADeallocatedStatementThatIsStillThere) {
+  Server server;
+  Conversation& conversation = server.conversation();
+  const auto say = [&server](char type) {
+    server.Say([type](MessageWriter& w) {
+      w.Begin(type);
+      w.End();
+    });
+  };
+  conversation.Ask({.kind = SimRequest::Kind::kParse, .name = "d1"});
+  say(backend::kParseComplete);
+  server.Ask({.kind = Kind::kDeallocate, .name = "d1"});
+  server.Complete("DEALLOCATE").Ready();
+  EXPECT_EQ(server.verdict(), "");
+  conversation.Ask({.kind = SimRequest::Kind::kBind, .name = "d1"});
+  say(backend::kBindComplete);
+  EXPECT_THAT(server.verdict(),
+              AllOf(HasSubstr("expected error 26000"), HasSubstr("BindComplete")));
+}
+
 TEST(Conversation, OwesNothingBetweenAnErrorAndSync) {
   Server server;
   const SimStatement s{.kind = Kind::kSelect, .tag = "c7.q1", .error = "22012"};

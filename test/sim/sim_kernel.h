@@ -54,6 +54,10 @@ class SimKernel final : public Network {
   void RunNext();                                          // there is one
   void AdvanceTo(Time time);  // runs what is due until then; never back
 
+  // Which listener of a REUSEPORT group gets the next connection: an index below the count given.
+  // Chance, when nobody says.
+  void set_spread(std::function<size_t(size_t)> spread) { spread_ = std::move(spread); }
+
   // ---- faults ----
   const Faults& faults() const { return faults_; }
   void set_faults(const Faults& faults) { faults_ = faults; }
@@ -121,6 +125,7 @@ class SimKernel final : public Network {
   std::map<std::string, std::vector<uint64_t>> listeners_;  // by address text; a REUSEPORT group
   std::set<std::string> socket_files_;                      // outlive their listeners
   uint16_t next_port_ = 20000;
+  std::function<size_t(size_t)> spread_;
   Descriptors descriptors_;
   std::map<uint64_t, std::unique_ptr<SimPeerSocket>> peers_;  // by socket id
   std::map<uint64_t, std::unique_ptr<SimPeerListener>> acceptors_;

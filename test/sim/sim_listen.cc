@@ -60,6 +60,7 @@ Socket* SimKernel::ListenerFor(const SocketAddress& address) {
   if (found == listeners_.end() && !address.is_unix()) found = listeners_.find(Wildcard(address));
   if (found == listeners_.end()) return nullptr;
   const std::vector<uint64_t>& group = found->second;
+  if (spread_ && group.size() > 1) return Find(group[spread_(group.size())]);
   return Find(group.size() == 1 ? group.front() : group[random_.Below(group.size())]);
 }
 

@@ -231,7 +231,7 @@ TEST(SimPeers, RepeatThemselvesFromOneSeed) {
                      line + "\n";
           });
     }
-    world.network.RunFor(300ms);
+    world.network.RunFor(1s);
     story += std::to_string(world.network.random().Next());
   }
   EXPECT_GT(stories[0].size(), 200u);

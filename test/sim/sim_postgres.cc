@@ -192,6 +192,7 @@ PostgresHabits PostgresHabits::Drawn(Random& random) {
   habits.reports_parameters_at_once = random.Below(3) == 0;
   habits.notice_permille = maybe(100);
   habits.standby_report_permille = maybe(50);
+  habits.question_fails_permille = maybe(300);
   habits.idle_talk_every = sometimes(1ms, 100ms);
   habits.die_in_login_permille = maybe(200);
   habits.mute_login_permille = maybe(50);
@@ -207,6 +208,7 @@ PostgresHabits PostgresHabits::Healed() const {
   PostgresHabits healed = *this;
   healed.die_in_login_permille = healed.mute_login_permille = 0;
   healed.die_in_query_permille = healed.die_mid_reply_permille = 0;
+  healed.die_resting_permille = 0;
   healed.die_idle_every = healed.restart_every = healed.refuse_every = {};
   return healed;
 }

@@ -75,6 +75,7 @@ struct PostgresCounts {
   uint64_t deaths_in_query = 0;
   uint64_t deaths_mid_reply = 0;
   uint64_t deaths_idle = 0;
+  uint64_t questions_failed = 0;
   uint64_t mute_logins = 0;
   uint64_t restarts = 0;
   uint64_t protocol_errors = 0;  // what Trireme sent was not the protocol: an oracle wants 0

@@ -36,6 +36,7 @@ struct PostgresHabits {
   bool reports_parameters_at_once = false;  // PostgreSQL before 14; else ahead of ReadyForQuery
   uint32_t notice_permille = 0;             // statements that send notices of their own
   uint32_t standby_report_permille = 0;     // statements ahead of which in_hot_standby is reported
+  uint32_t question_fails_permille = 0;     // questions about the session, asked by a pooler
   Duration idle_talk_every{};               // each idle backend says something unasked; 0 = never
 
   // Faults. A death is abrupt (reset) or, as often, FATAL 57P01 and a close.
@@ -43,8 +44,10 @@ struct PostgresHabits {
   uint32_t mute_login_permille = 0;     // logins that are never answered
   uint32_t die_in_query_permille = 0;   // statements
   uint32_t die_mid_reply_permille = 0;  // sends: a part of the bytes, then a reset
-  Duration die_idle_every{};            // about so often one idle backend dies; 0 = never
-  Duration restart_every{};             // about so often the cluster restarts; 0 = never
+  uint32_t die_resting_permille = 0;    // ends of transactions, so long after them, if idle still
+  DurationRange die_resting{};
+  Duration die_idle_every{};  // about so often one idle backend dies; 0 = never
+  Duration restart_every{};   // about so often the cluster restarts; 0 = never
   DurationRange restart_time{10ms, 2000ms};
   Duration refuse_every{};  // about so often logins get 57P03 for a while; 0 = never
   DurationRange refuse_time{10ms, 1000ms};

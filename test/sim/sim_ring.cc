@@ -54,7 +54,9 @@ uint32_t SimRing::SubmitAndReap(Time deadline) {
   ++sleep_number_;
   interrupted_ = false;
   now_ = kernel_.now();
-  return Reap();
+  const uint32_t completed = Reap();
+  waiter_.OnReaped(*this);
+  return completed;
 }
 
 bool SimRing::Runnable() const {
@@ -91,6 +93,7 @@ void SimRing::Post(Entry entry) {
     if (before.op == entry.op) entry.visible = std::max(entry.visible, before.visible);
   }
   entries_.push_back(std::move(entry));
+  waiter_.OnRunnable(*this);
 }
 
 void SimRing::PostWake() { Post(Entry{}); }
@@ -115,6 +118,7 @@ uint32_t SimRing::Reap() {
 void SimRing::Complete(Entry& entry) {
   kernel_.Trace(Mix(options_.index, entry.sequence));
   kernel_.Trace(static_cast<uint64_t>(entry.result) * 2 + entry.more);
+  waiter_.OnWork(*this, SimWaiter::Work::kCompletion);
   if (entry.op == nullptr) {
     ++counters_.wakes_received;
     return;
@@ -166,12 +170,14 @@ SocketAddress SimRing::LocalAddress(int fd) { return kernel_.descriptors().Get(f
 void SimRing::Shutdown(int fd, int how) {
   waiter_.Preempt(*this);
   ++counters_.system_calls;
+  waiter_.OnWork(*this, SimWaiter::Work::kClose);
   kernel_.descriptors().Get(fd).Shutdown(how);
 }
 
 void SimRing::Close(int fd) {
   waiter_.Preempt(*this);
   ++counters_.system_calls;
+  waiter_.OnWork(*this, SimWaiter::Work::kClose);
   kernel_.descriptors().Close(fd);
 }
 

@@ -75,6 +75,7 @@ class SimRing final : public Ring {
   std::unique_ptr<Request> NewRequest(Kind kind, Op& op, int fd);
   void Push(std::unique_ptr<Request> request);
   void Submit();
+  static SimWaiter::Work WorkOf(Kind kind);
   void Start(std::unique_ptr<Request> request);
   void CancelAll(const Request& cancel);
   static int32_t CancelledResult(const Request& request);

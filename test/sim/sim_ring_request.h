@@ -17,6 +17,7 @@ struct SimRing::Request final : SocketWatcher {
     if (queued) return;
     queued = true;
     ring.tasks_.push_back(sequence);
+    ring.waiter_.OnRunnable(ring);
   }
 
   SimRing& ring;

@@ -97,10 +97,28 @@ void SimRing::Submit() {
   if (submission_.empty()) return;
   ++counters_.system_calls;
   counters_.submitted += submission_.size();
+  waiter_.OnWork(*this, SimWaiter::Work::kSubmit);
   for (auto& request : std::exchange(submission_, {})) Start(std::move(request));
 }
 
+SimWaiter::Work SimRing::WorkOf(Kind kind) {
+  switch (kind) {
+    case Kind::kAccept:
+    case Kind::kConnect:
+    case Kind::kReceive:
+      return SimWaiter::Work::kBegin;
+    case Kind::kSend:
+      return SimWaiter::Work::kSend;
+    case Kind::kCancel:
+      return SimWaiter::Work::kCancel;
+    case Kind::kWake:
+      return SimWaiter::Work::kWake;
+  }
+  TRIREME_UNREACHABLE();
+}
+
 void SimRing::Start(std::unique_ptr<Request> request) {
+  waiter_.OnWork(*this, WorkOf(request->kind));
   if (request->kind == Kind::kWake) {
     siblings_[request->wake_index]->PostWake();
     return;
@@ -209,6 +227,7 @@ bool SimRing::TryReceive(Request& request) {
     const int32_t result = request.socket->Receive(received);
     if (result == -EAGAIN) return false;
     if (result <= 0) return End(request, result);
+    waiter_.OnWork(*this, SimWaiter::Work::kReceive);
     published_.pop_front();
     received.resize(static_cast<size_t>(result));
     const bool more = !kernel_.Roll(Fault::kEndMultishot);

@@ -20,7 +20,11 @@ SimScript ScriptWriter::Write() {
     return std::move(script_);
   }
   if (Chance(habits_.named_statement_permille)) {
-    NamedStatement();
+    if (Below(4) == 0) {
+      Deallocate();
+    } else {
+      NamedStatement();
+    }
     return std::move(script_);
   }
   const bool blocks = setup_.mode != SimPoolMode::kStatement;
@@ -256,6 +260,7 @@ void ScriptWriter::Portal() {
 // What outlives the transaction, where the client keeps its server.
 void ScriptWriter::Session() {
   const uint32_t drawn = Below(6);
+  if (drawn == 0 && Below(2) == 0) return Deallocate();
   if (drawn < 3) return NamedStatement();
   NextStep();
   const std::string number = std::to_string(Below(3));
@@ -300,6 +305,41 @@ void ScriptWriter::NamedStatement() {
   if (Below(3) == 0) DescribePortal("", bound);
   Execute("", bound, 0);
   if (Below(5) == 0) Close(name);
+  Sync();
+}
+
+// Prepared by the protocol, deallocated by SQL, then it is gone. Its name is not used again: a
+// pooler may have forgotten it also when the DEALLOCATE of a pipeline was never run.
+void ScriptWriter::Deallocate() {
+  NextStep();
+  SimStatement parsed = Select();
+  const std::string name = "d" + std::to_string(setup_.last_query);
+  parsed.error.clear();
+  parsed.tag = "$1";
+  parsed.tag_by_bind = true;
+  SimStatement bound = parsed;
+  bound.tag = Tag();
+  Parse(name, parsed);
+  if (!setup_.keeps_statements) {
+    script_.back().requests.back().refusal = sqlstate::kFeatureNotSupported;
+  }
+  Bind("", name, bound);
+  Execute("", bound, 0);
+  Sync();
+  NextStep();
+  const bool all = Below(4) == 0;
+  const SimStatement s{.kind = Statement::kDeallocate, .name = all ? "" : name};
+  if (all || Below(2) == 0) {
+    Query({s});
+  } else {
+    Extended(s);
+    Sync();
+  }
+  NextStep();
+  bound.tag = Tag();
+  Bind("", name, bound);
+  script_.back().requests.back().refusal = sqlstate::kInvalidSqlStatementName;
+  Execute("", bound, 0);
   Sync();
 }
 

@@ -65,6 +65,7 @@ class ScriptWriter {
   void Portal();
   void Session();
   void NamedStatement();
+  void Deallocate();
   void StaleStatement();
 
   bool Chance(uint32_t permille) { return Happens(random_, permille); }

@@ -190,6 +190,15 @@ SimSession::Effect SimSession::Run(const SimStatement& statement) {
       portals_.clear();
       undo_.reset();
       return effect;
+    case Kind::kDeallocate:
+      if (statement.name.empty()) {
+        std::erase_if(prepared_, [](const auto& prepared) { return !prepared.first.empty(); });
+      } else if (prepared_.erase(statement.name) == 0) {
+        return {.error = PgError{
+                    .sqlstate = sqlstate::kInvalidSqlStatementName,
+                    .message = "prepared statement \"" + statement.name + "\" does not exist"}};
+      }
+      return effect;
     case Kind::kCreateTemp:
       if (!temp_.insert(statement.name).second) {
         return {.error = PgError{.sqlstate = "42P07",

@@ -117,7 +117,10 @@ class Parser {
 
   bool Statement(SimStatement& s) {
     if (TakeWord("SELECT")) {
-      if (Is(token_, "EXISTS") || Is(token_, "pg_catalog")) return Question(s);
+      if (Is(token_, "pg_catalog")) {
+        return Rest().starts_with("pg_catalog.set_config(") ? SetConfigClause(s) : Question(s);
+      }
+      if (Is(token_, "EXISTS")) return Question(s);
       s.kind = Kind::kSelect;
     } else if (TakeWord("BEGIN")) {
       s.kind = Kind::kBegin;
@@ -136,6 +139,9 @@ class Parser {
     } else if (TakeWord("DISCARD")) {
       s.kind = Kind::kDiscardAll;
       if (!TakeWord("ALL")) return false;
+    } else if (TakeWord("DEALLOCATE")) {
+      s.kind = Kind::kDeallocate;
+      if (!TakeWord("ALL") && !TakeName(s.name)) return false;
     } else if (TakeWord("CREATE")) {
       s.kind = Kind::kCreateTemp;
       if (!TakeWord("TEMP") || !TakeWord("TABLE") || !TakeName(s.name)) return false;
@@ -156,10 +162,14 @@ class Parser {
     return Clauses(s);
   }
 
-  // The rest of the text.
+  // The text from this token on.
+  std::string_view Rest() const {
+    return sql_.substr(static_cast<size_t>(token_.text.data() - sql_.data()));
+  }
+
   bool Question(SimStatement& s) {
     s.kind = Kind::kQuestion;
-    s.value = sql_.substr(static_cast<size_t>(token_.text.data() - sql_.data()));
+    s.value = Rest();
     while (token_.kind != Token::Kind::kEnd) Advance();
     return true;
   }
@@ -182,6 +192,14 @@ class Parser {
     }
     s.value = values[0];
     return values.size() == 1;
+  }
+
+  // As Trireme sets a list, to the letter; its row is nobody's, and is not given.
+  bool SetConfigClause(SimStatement& s) {
+    s.kind = Kind::kSet;
+    std::string function;
+    return TakeName(function) && TakeSymbol("(") && TakeString(s.name) && TakeSymbol(",") &&
+           TakeString(s.value) && TakeSymbol(",") && TakeWord("false") && TakeSymbol(")");
   }
 
   bool CopyClause(SimStatement& s) {
@@ -274,6 +292,8 @@ std::string_view SimStatement::Command() const {
       return "SHOW";
     case Kind::kDiscardAll:
       return "DISCARD ALL";
+    case Kind::kDeallocate:
+      return name.empty() ? "DEALLOCATE ALL" : "DEALLOCATE";
     case Kind::kCreateTemp:
       return "CREATE TABLE";
     case Kind::kCopyFrom:

@@ -11,12 +11,13 @@
 //   COPY tag('c17.q46') FROM STDIN error '22P04'
 //   COPY tag('c17.q47') TO STDOUT rows 9 size 1000
 //   CREATE TEMP TABLE t1 tag('c17.q48')         (ON COMMIT DROP)    DISCARD ALL
+//   DEALLOCATE s1                               DEALLOCATE ALL
 //   LISTEN news tag(...)   UNLISTEN ...   NOTIFY news, 'text' tag(...)
 //
 // Every clause is optional; tag($1) takes the tag from the first parameter of Bind; several
 // statements are joined by ';'. `sleep` is in microseconds. `error` comes after the rows. Words of
-// the real language that Trireme says itself (ROLLBACK, DISCARD ALL, SET "a" TO 'b';) are part of
-// it. Pure functions; any thread.
+// the real language that Trireme says itself (ROLLBACK, DISCARD ALL, SET "a" TO 'b';, SELECT
+// pg_catalog.set_config('a', 'b', false);) are part of it. Pure functions; any thread.
 #pragma once
 
 #include <cstdint>
@@ -43,6 +44,7 @@ struct SimStatement {
     kShow,
     kQuestion,  // SELECT pg_catalog.…: of what the session has; `value` = the items
     kDiscardAll,
+    kDeallocate,  // all when it has no name
     kCreateTemp,
     kCopyFrom,
     kCopyTo,

@@ -286,6 +286,7 @@ void World::End() {
   const size_t listeners =
       static_cast<size_t>(std::count_if(clusters_.begin(), clusters_.end(),
                                         [](const auto& cluster) { return cluster->listening(); }));
+  for (const auto& client : clients_) client->EndDeafness();
   kernel_.AdvanceTo(kernel_.now() + 60s);
   if (kernel_.open_sockets() > listeners) {
     oracles_.Broken("rest", std::to_string(kernel_.open_sockets() - listeners) +
@@ -379,6 +380,7 @@ WorldCounts World::Counts() const {
     counts["server deaths in query"] += postgres.deaths_in_query;
     counts["server deaths mid reply"] += postgres.deaths_mid_reply;
     counts["server deaths idle"] += postgres.deaths_idle;
+    counts["questions failed"] += postgres.questions_failed;
     counts["mute logins"] += postgres.mute_logins;
     counts["restarts"] += postgres.restarts;
     counts["cancels hit"] += postgres.cancels_hit;

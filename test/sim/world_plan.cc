@@ -7,6 +7,8 @@
 #include "base/assert.h"
 #include "config/load.h"
 #include "config/names.h"
+#include "test/sim/dice.h"
+#include "test/sim/focus.h"
 
 namespace trireme::sim {
 namespace {
@@ -15,34 +17,6 @@ constexpr char kPassword[] = "secret";
 constexpr uint16_t kPort = 6432;
 constexpr char kHost[] = "10.0.0.1";
 constexpr char kSocketDir[] = "/run/trireme";
-
-// Draws in the order of the calls below; nothing here asks for anything but the seed.
-class Dice {
- public:
-  explicit Dice(uint64_t seed) : random_(seed) {}
-
-  Random& random() { return random_; }
-  uint32_t Between(uint32_t least, uint32_t most) {
-    return least + static_cast<uint32_t>(random_.Below(uint64_t{most} - least + 1));
-  }
-  bool Once(uint32_t in) { return random_.Below(in) == 0; }
-  Duration Between(Duration least, Duration most) {
-    return DurationRange{least, most}.Draw(random_);
-  }
-  template <typename T, size_t N>
-  T Of(const T (&choices)[N]) {
-    return choices[random_.Below(N)];
-  }
-  // Nothing, or a chance with many small values: most runs have few of a fault, some have many.
-  uint32_t PerMillion(uint32_t most) {
-    if (Once(2)) return 0;
-    const uint64_t roof = 1 + random_.Below(most);
-    return static_cast<uint32_t>(1 + random_.Below(roof));
-  }
-
- private:
-  Random random_;
-};
 
 uint32_t DrawCores(Dice& dice) {
   const uint32_t d = dice.Between(1, 100);
@@ -104,6 +78,7 @@ StorageConfig DrawStorage(Dice& dice, uint32_t index) {
   storage.database_connections_max = dice.Of({0u, 0u, 0u, 1u, 3u});
   storage.connect_timeout = dice.Of<Duration>({20ms, 200ms, 2s});
   storage.connecting_max = dice.Of({1u, 2u, 4u});
+  storage.cancels_max = storage.connecting_max;
   storage.connect_backoff_min = dice.Of<Duration>({1ms, 10ms, 100ms});
   storage.connect_backoff_max = storage.connect_backoff_min * dice.Of({1, 5, 20});
   return storage;
@@ -130,6 +105,17 @@ TimeoutsConfig DrawTimeouts(Dice& dice) {
   return timeouts;
 }
 
+Sharing DrawSharing(Dice& dice) {
+  switch (dice.Between(0, 9)) {
+    case 0:
+      return Sharing::kIsolated;
+    case 1:
+      return Sharing::kSharedMutex;
+    default:
+      return Sharing::kSteal;
+  }
+}
+
 Config DrawConfig(Dice& dice, uint32_t core_count) {
   Config config;
   config.listeners = {{.host = kHost, .unix_socket_dir = "", .port = kPort}};
@@ -140,7 +126,7 @@ Config DrawConfig(Dice& dice, uint32_t core_count) {
   config.cores.kind = CoresConfig::Kind::kCount;
   config.cores.count = core_count;
   config.cores.spin = dice.Once(5) ? Duration(20us) : Duration(0);
-  config.sharing.policy = dice.Once(10) ? Sharing::kIsolated : Sharing::kSteal;
+  config.sharing.policy = DrawSharing(dice);
   config.sharing.victim =
       dice.Of({VictimChoice::kMostIdle, VictimChoice::kNearest, VictimChoice::kRandom});
   config.sharing.fairness_window = dice.Of<Duration>({0s, 50us, 1ms, 1ms, 20ms});
@@ -275,7 +261,7 @@ WorldPlan::ClientPlan DrawClient(Dice& dice, const Config& config, uint32_t id) 
 // Few clients that share one pool and rest often, and no timeout soon: a core that was not told of
 // an idle server never hears of it by chance.
 void MakeQuiet(Dice& dice, Config& config) {
-  config.sharing.policy = Sharing::kSteal;
+  if (config.sharing.policy == Sharing::kIsolated) config.sharing.policy = Sharing::kSteal;
   config.timeouts.client_idle = 0s;
   config.storages[0].connections_max = 0;
   config.routes.resize(1);
@@ -296,6 +282,9 @@ WorldPlan WorldPlan::Draw(uint64_t seed) {
   plan.core_count = DrawCores(dice);
   plan.config = DrawConfig(dice, plan.core_count);
   plan.faults = DrawFaults(dice);
+  plan.focus = FocusOf(seed);
+  const bool focused = plan.focus != Focus::kNone;
+  if (focused) FocusPooler(plan.focus, dice, plan);
   for (const StorageConfig& storage : plan.config.storages) {
     PostgresPlan cluster;
     cluster.settings.name = storage.name;
@@ -308,8 +297,10 @@ WorldPlan WorldPlan::Draw(uint64_t seed) {
   }
   uint32_t client_count = plan.core_count <= 8 ? dice.Between(2, 8 + 3 * plan.core_count)
                                                : dice.Between(plan.core_count, 2 * plan.core_count);
-  const bool quiet = plan.core_count > 1 && dice.Once(5);
-  if (quiet) {
+  const bool quiet = !focused && plan.core_count > 1 && dice.Once(5);
+  if (focused) {
+    client_count = DrawFocusedClientCount(plan.focus, dice);
+  } else if (quiet) {
     MakeQuiet(dice, plan.config);
     client_count = dice.Between(2, 3);
     if (dice.Once(2)) {
@@ -329,12 +320,13 @@ WorldPlan WorldPlan::Draw(uint64_t seed) {
   plan.patience = 60s;
   plan.end = dice.Of(
       {End::kAfterHealing, End::kAfterHealing, End::kUnderLoad, End::kUnderFaults, End::kAtOnce});
+  if (focused) FocusParties(plan.focus, dice, plan);
   return plan;
 }
 
 std::string WorldPlan::Text() const {
-  std::string text =
-      std::to_string(core_count) + " cores, " + std::to_string(clients.size()) + " clients";
+  std::string text = focus == Focus::kNone ? "" : std::string(FocusName(focus)) + ": ";
+  text += std::to_string(core_count) + " cores, " + std::to_string(clients.size()) + " clients";
   for (const RouteConfig& route : config.routes) {
     text += ", " + route.database + ": " + std::string(NameOf(route.pool.mode)) + " " +
             std::to_string(route.pool.size);

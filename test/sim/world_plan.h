@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "test/sim/faults.h"
+#include "test/sim/focus.h"
 #include "test/sim/sim_client.h"
 #include "test/sim/sim_postgres.h"
 
@@ -33,6 +34,7 @@ struct WorldPlan {
   };
 
   uint64_t seed = 0;
+  Focus focus = Focus::kNone;
   uint32_t core_count = 2;
   Config config;
   Faults faults;

@@ -11,16 +11,19 @@ kind_arguments() {
     # Whole-program: a tenth fewer instructions for each transaction.
     release) printf '%s\n' --buildtype=release -Db_lto=true -Dtests=false ;;
     debug) printf '%s\n' --buildtype=debug ;;
-    # -O1: a third of the run time of -O0 under sanitizers, and stacks still tell the truth.
+    # -Og: a third of the run time of -O0 under sanitizers, and stacks still tell the truth. -g1: lines, but no
+    # variables; following these through sanitized code takes g++ three times as long as all the rest.
     # With marks and planted bugs (src/base/marks.h) for the simulator.
-    asan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dmarks=true -Dbench=false ;;
-    tsan) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=thread -Db_lundef=false -Dtls=system -Dbench=false ;;
+    asan) printf '%s\n' --buildtype=debug -Doptimization=g -Dcpp_args=-g1 -Dc_args=-g1 -Db_sanitize=address,undefined -Db_lundef=false -Dmarks=true -Dbench=false ;;
+    tsan) printf '%s\n' --buildtype=debug -Doptimization=g -Dcpp_args=-g1 -Dc_args=-g1 -Db_sanitize=thread -Db_lundef=false -Dtls=system -Dbench=false ;;
     # Nobody runs it: no debug information, no wolfSSL of our own.
     clang) printf '%s\n' --buildtype=debug -Ddebug=false -Doptimization=0 -Dtls=system -Dbench=false ;;
+    # Only read by clang, for tools/test: no object is worth anything.
+    syntax) printf '%s\n' --buildtype=debug -Ddebug=false -Doptimization=0 -Dtls=system ;;
     # The simulator without sanitizers, with marks.
     sim) printf '%s\n' --buildtype=debugoptimized -Dmarks=true -Dbench=false ;;
     # Only wolfCrypt is used, and only for hashes: the packaged library spares two minutes of compiling.
-    fuzz) printf '%s\n' --buildtype=debug -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false -Dtests=false -Dbench=false -Dtls=system -Dfuzz=true ;;
+    fuzz) printf '%s\n' --buildtype=debug -Doptimization=1 -Dcpp_args=-g1 -Dc_args=-g1 -Db_sanitize=address,undefined -Db_lundef=false -Dtests=false -Dbench=false -Dtls=system -Dfuzz=true ;;
     *) return 1 ;;
   esac
 }
@@ -31,6 +34,7 @@ configure_kind() {
   mapfile -t arguments < <(kind_arguments "$kind")
   case $kind in
     clang | fuzz) compilers=(CC=clang CXX=clang++) ;;
+    syntax) compilers=(CC=clang CXX="$root/tools/lib/clang_syntax") ;;
   esac
   stamp="${compilers[*]} ${arguments[*]} wolfssl $(sed -n 's/^#define LIBWOLFSSL_VERSION_STRING //p' \
     subprojects/wolfssl/wolfssl/version.h 2>/dev/null || true)"
@@ -64,6 +68,18 @@ build_kind() {
   step "building $folder"
   NINJA_STATUS='    [%f/%t] ' ninja -C "$folder" "$@" >&2 || return 1
   link_daemon "$kind"
+}
+
+# Every source of ours through clang, but those that it has just compiled for the fuzz kind.
+check_with_clang() {
+  local object objects=() known=0
+  configure_kind syntax
+  while read -r object; do
+    known=$((known + 1))
+    [ -f "build/fuzz/$object" ] || objects+=("$object")
+  done < <(ninja -C build/syntax -t targets all | sed -n 's/^\([^:]*\.cc\.o\): .*/\1/p')
+  [ "$known" -gt 100 ] || die "build/syntax knows only $known sources"
+  build_kind syntax "${objects[@]}"
 }
 
 link_daemon() {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the tests that Meson knows in a build folder and counts their cases.
 
-usage: run_tests.py FOLDER --counts FILE [--suite NAME]... [--case PATTERN]
+usage: run_tests.py FOLDER --counts FILE [--suite NAME]... [--case PATTERN] [--daemon PATH]
 
 One line for each test program as it ends, what its failed cases printed (all it printed, when it died between cases),
 and a sign of life from those that take long. Whole outputs are kept in FOLDER/test-logs/; the names of all failed cases
@@ -11,7 +11,7 @@ GoogleTest and unittest are counted one by one; any other program is one case, w
 line. A program that dies counts as a failure
 more than those it reported. Exit code 1 when anything failed.
 
-With --case only GoogleTest cases whose name contains PATTERN run, or all of a test program whose own name contains it.
+With --daemon end-to-end tests drive that one instead of the folder's. With --case only GoogleTest cases whose name contains PATTERN run, or all of a test program whose own name contains it.
 """
 
 import argparse
@@ -188,6 +188,7 @@ def main():
     parser.add_argument("--suite", action="append", default=[])
     parser.add_argument("--case")
     parser.add_argument("--counts", required=True)
+    parser.add_argument("--daemon", type=os.path.abspath)
     arguments = parser.parse_args()
 
     known = json.loads(subprocess.run(["meson", "introspect", "--tests", arguments.folder], capture_output=True,
@@ -197,6 +198,8 @@ def main():
         suites = {suite.split(":")[-1] for suite in test["suite"]}
         if arguments.suite and not suites & set(arguments.suite):
             continue
+        if arguments.daemon:
+            test["env"] = {**test["env"], "TRIREME_BINARY": arguments.daemon}
         filter_ = cases_of(test, arguments.case)
         if filter_ != "":
             chosen.append((test, filter_))

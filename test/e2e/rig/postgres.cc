@@ -20,6 +20,7 @@ host  all app_password 127.0.0.1/32 password
 host  all app_md5      127.0.0.1/32 md5
 host  all app_reject   127.0.0.1/32 reject
 host  all all          127.0.0.1/32 scram-sha-256
+host  replication app_repl 127.0.0.1/32 scram-sha-256
 )";
 
 constexpr char kSettings[] = R"(
@@ -31,6 +32,7 @@ synchronous_commit = off
 full_page_writes = off
 autovacuum = off
 max_wal_size = 4GB
+wal_level = logical
 huge_pages = off
 log_min_messages = warning
 log_min_error_statement = panic
@@ -42,6 +44,7 @@ CREATE ROLE app LOGIN PASSWORD 'secret-app';
 CREATE ROLE app_trust LOGIN PASSWORD 'secret-app_trust';
 CREATE ROLE app_password LOGIN PASSWORD 'secret-app_password';
 CREATE ROLE app_scram LOGIN PASSWORD 'secret-app_scram';
+CREATE ROLE app_repl LOGIN REPLICATION PASSWORD 'secret-app_repl';
 CREATE ROLE app_one LOGIN PASSWORD 'secret-app_one' CONNECTION LIMIT 1;
 CREATE ROLE app_reject LOGIN PASSWORD 'secret-app_reject';
 SET password_encryption = 'md5';
@@ -84,7 +87,8 @@ void Postgres::Initialize() {
   const char* against = std::getenv("TRIREME_E2E_AGAINST");
   const bool direct = against != nullptr && std::string(against) == "postgres";
   WriteFile(data + "/pg_hba.conf",
-            direct ? "local all all trust\nhost all all all trust\n" : kHostRules);
+            direct ? "local all all trust\nhost all all all trust\nhost replication all all trust\n"
+                   : kHostRules);
   WriteFile(data + "/postgresql.conf", kSettings + std::string("port = ") + std::to_string(port_) +
                                            "\nunix_socket_directories = '" + dir_.path() + "'\n");
   Start();

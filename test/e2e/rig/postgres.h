@@ -11,6 +11,7 @@
 //   app_md5        md5 against a stored md5 hash
 //   app_scram      SCRAM; its stored verifier is available for pass-through
 //   app_one        SCRAM, may have one connection only
+//   app_repl       SCRAM, may replicate
 //   app_reject     always refused
 //   postgres       trust, superuser
 #pragma once

@@ -11,8 +11,9 @@
 namespace trireme::e2e {
 namespace {
 
-constexpr const char* kUsers[] = {"app",     "app_trust",  "app_password", "app_md5", "app_scram",
-                                  "app_one", "app_reject", "admin",        "stats",   "postgres"};
+constexpr const char* kUsers[] = {"app",       "app_trust", "app_password", "app_md5",
+                                  "app_scram", "app_one",   "app_reject",   "app_repl",
+                                  "admin",     "stats",     "postgres"};
 
 // The last line that says what is left, or "".
 std::string RestLine(const std::string& log) {
