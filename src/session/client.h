@@ -191,7 +191,10 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   void OnWishChanged();
   bool ActOnText();
   bool ActOnQueryText(std::string_view text);
-  bool MayLeave(std::string_view text);
+  Leaves LeavesOf(std::string_view text);
+  Numbers numbers() const;
+  Pins PinsPerhaps() const;
+  bool MustLook(Leaves leaves) const;
   void LookAtStatement(std::string_view text);
   bool RefusesTraces(std::string_view text);
   void AddTouch(const Touch& touch);
@@ -213,7 +216,6 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
 
   // client_sql_statements.cc
   bool DeallocatesOurs(const SessionEffects& effects) const;
-  Pins DoubtOfPrepared() const;
   bool AnswerDeallocate(const SessionEffects& effects);
   void DeallocateOnServer(const std::string& name);
   bool MayBeOfSql() const;

@@ -68,7 +68,7 @@ bool Client::ActOnSync() {
   const bool reset =
       parameter_work_ != nullptr && parameter_work_->reset == ParameterWork::Reset::kSeen;
   if (reset) BeginReset();
-  requests_.OnTextSeen(reset ? Requests::Leaves::kReset : Requests::Leaves::kNothing);
+  requests_.OnTextSeen(reset ? Leaves::kReset : Leaves::kNothing);
   return true;
 }
 

@@ -25,16 +25,10 @@ bool Client::DeallocatesOurs(const SessionEffects& effects) const {
     return false;
   }
   if (effect.kind == EffectKind::kDeallocateAll) {
-    return (pins() & (pin::kPrepared | pin::kUnknown)) == 0 && DoubtOfPrepared() == 0;
+    return (PinsPerhaps() & (pin::kPrepared | pin::kUnknown)) == 0;
   }
   return effect.kind == EffectKind::kDeallocate && statements_ != nullptr &&
          statements_->Find(effect.name) != nullptr;
-}
-
-Pins Client::DoubtOfPrepared() const {
-  if (traces_ == nullptr) return 0;
-  const Pins asked = traces_->asked ? traces_->asked->pins : Pins{0};
-  return (traces_->doubt.pins | asked) & pin::kPrepared;
 }
 
 // False: what came before it has to be answered first.
@@ -92,7 +86,7 @@ void Client::DeallocateOnServer(const std::string& name) {
 // --- of SQL, by the protocol ---------------------------------------------------------------------
 
 bool Client::MayBeOfSql() const {
-  return server_ != nullptr && ((pins() | DoubtOfPrepared()) & pin::kPrepared) != 0;
+  return server_ != nullptr && (PinsPerhaps() & pin::kPrepared) != 0;
 }
 
 // The message at the front; what such a statement does nobody has read.
@@ -136,11 +130,11 @@ bool Client::ExecuteOurs(const Effect& executed, Bytes bytes) {
       RenameExecuted(body.substr(0, end), text_rules_, executed.name, on_server.view());
   // The server says that there is no such statement.
   if (!text || in_pipeline) {
-    requests_.OnTextSeen(Requests::Leaves::kNothing);
+    requests_.OnTextSeen(Leaves::kNothing);
     return true;
   }
   OnQuery();
-  AddTouch(TouchOf(clients_.effects().Find(body.substr(0, end), text_rules_), pins()));
+  AddTouch(TouchOf(clients_.effects().Find(body.substr(0, end), text_rules_), PinsPerhaps()));
   LookAtStatement(statement.text());
   if (BringStatement(statement) && query) {
     std::string message;

@@ -66,14 +66,13 @@ bool Client::MayPassUnseen(Bytes query) const {
   if (query.size() <= kHeadBytes) return true;  // not even the zero: refused as well
   if (query.size() > kTextBytesMax) return false;
   const std::string_view text = AsText(query.subspan(kHeadBytes, query.size() - kHeadBytes - 1));
-  const TextVerdict verdict = JudgeText(text, text_rules_);
+  const TextVerdict verdict = JudgeText(text, text_rules_, numbers());
   if (verdict == TextVerdict::kTransaction && defers_begin()) return false;
-  return verdict != TextVerdict::kAnalyze;
+  return !MustAnalyze(verdict, numbers());
 }
 
 // The text of the message at the front may leave something. False: it has to wait.
 bool Client::ActOnText() {
-  using Leaves = Requests::Leaves;
   const Bytes bytes = inbox_.Front();
   const MessageHead head = ReadHead(bytes.data());
   if (server_->replies().skipping()) {  // the server passes it over
@@ -85,7 +84,7 @@ bool Client::ActOnText() {
   const bool whole = head.body_size() <= kTextBytesMax && bytes.size() >= head.total_size();
   switch (head.type) {
     case frontend::kFunctionCall:
-      AddTouch(TouchOf(LoadBig32(bytes.data() + kHeadBytes), pins()));
+      AddTouch(TouchOf(LoadBig32(bytes.data() + kHeadBytes), PinsPerhaps()));
       requests_.OnTextSeen(Leaves::kNothing);
       return true;
     case frontend::kBind:  // of the unnamed statement
@@ -108,11 +107,7 @@ bool Client::ActOnText() {
         if (const Effect* executed = ExecutesOurs(effects)) return ExecuteOurs(*executed, bytes);
         const ResetVerdict verdict = LookForReset(effects, head.type);
         if (verdict == ResetVerdict::kWait) return false;
-        const bool reset = verdict == ResetVerdict::kReset;
-        const bool leaves = MayLeave(text);
-        requests_.OnTextSeen(reset    ? Leaves::kReset
-                             : leaves ? Leaves::kSomething
-                                      : Leaves::kNothing);
+        requests_.OnTextSeen(verdict == ResetVerdict::kReset ? Leaves::kReset : LeavesOf(text));
       } else {
         requests_.OnTextSeen(Leaves::kSomething);
       }
@@ -139,7 +134,7 @@ bool Client::ActOnQueryText(std::string_view text) {
   const bool alone = !AnythingOfClientOwed() &&
                      server_->replies().status() == TransactionStatus::kIdle &&
                      (traces_ == nullptr || (traces_->doubt.empty() && !traces_->alone));
-  const Touch touch = TouchOf(effects, pins());
+  const Touch touch = TouchOf(effects, PinsPerhaps());
   if (alone && ErrorUndoes(effects, pins()) && !touch.reads_sequences) {
     Doubt doubt = touch.doubt;
     doubt.DropReported(server_->baseline());
@@ -151,8 +146,7 @@ bool Client::ActOnQueryText(std::string_view text) {
   } else {
     AddTouch(touch);
   }
-  requests_.OnTextSeen(verdict == ResetVerdict::kReset ? Requests::Leaves::kReset
-                                                       : Requests::Leaves::kNothing);
+  requests_.OnTextSeen(verdict == ResetVerdict::kReset ? Leaves::kReset : Leaves::kNothing);
   return true;
 }
 
@@ -175,19 +169,48 @@ bool Client::ActOnPinnedText(MessageHead head, Bytes bytes) {
   }
   if (leaves && resets_when_dirty()) server_->MarkDirty();
   if (leaves) watched_ = !startup_->empty();
-  requests_.OnTextSeen(verdict == ResetVerdict::kReset ? Requests::Leaves::kReset
-                                                       : Requests::Leaves::kNothing);
+  requests_.OnTextSeen(verdict == ResetVerdict::kReset ? Leaves::kReset : Leaves::kNothing);
   return true;
 }
 
-bool Client::MayLeave(std::string_view text) {
-  if (JudgeText(text, text_rules_) != TextVerdict::kAnalyze) return false;
-  return !LeavesNothing(TouchOf(clients_.effects().Find(text, text_rules_), pin::kAnswerable));
+// Numbers of sequences begin to matter when somebody asks for them, which may be after this look.
+Leaves Client::LeavesOf(std::string_view text) {
+  switch (JudgeText(text, text_rules_, Numbers::kMatter)) {
+    case TextVerdict::kHarmless:
+    case TextVerdict::kTransaction:
+      return Leaves::kNothing;
+    case TextVerdict::kNumbers:
+      return Leaves::kNumbers;
+    case TextVerdict::kAnalyze:
+      break;
+  }
+  Touch touch = TouchOf(clients_.effects().Find(text, text_rules_), pin::kAnswerable);
+  const bool numbers = std::exchange(touch.advances_sequences, false);
+  if (!LeavesNothing(touch)) return Leaves::kSomething;
+  return numbers ? Leaves::kNumbers : Leaves::kNothing;
 }
+
+// In session mode nothing of an earlier client is there, and all of this one's is.
+Numbers Client::numbers() const {
+  const bool matter =
+      !keeps_server() && account_->pool != nullptr && account_->pool->board().reads_sequences();
+  return matter ? Numbers::kMatter : Numbers::kIgnored;
+}
+
+// What keeps the server, or may when all that is under way is answered.
+Pins Client::PinsPerhaps() const {
+  if (traces_ == nullptr) return 0;
+  Pins pins = traces_->pins | traces_->doubt.pins;
+  if (traces_->asked) pins |= traces_->asked->pins;
+  if (traces_->alone) pins |= TouchOf(*traces_->alone, pins).doubt.pins;
+  return pins;
+}
+
+bool Client::MustLook(Leaves leaves) const { return watched_ && Matters(leaves, numbers()); }
 
 // It is about to be bound.
 void Client::LookAtStatement(std::string_view text) {
-  AddTouch(TouchOf(clients_.effects().Find(TextAt(AsBytes(text)), text_rules_), pins()));
+  AddTouch(TouchOf(clients_.effects().Find(TextAt(AsBytes(text)), text_rules_), PinsPerhaps()));
 }
 
 // True: it is refused, and dropped.

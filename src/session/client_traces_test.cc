@@ -114,6 +114,57 @@ TEST_F(TracesTest, ANotificationThatComesWithAnAnswerOfOursIsTheClients) {
   EXPECT_TRUE(world_->Until([&] { return Pinned() == "LISTEN"; }));
 }
 
+TEST_F(TracesTest, NextvalKeepsItsServerOnceAnybodyHasReadASequence) {
+  Start();
+  Peer reader = LogInFirst(), other = LogIn();
+  Turn(other, Query("SELECT nextval('s')"), Done("SELECT 1"));
+  EXPECT_TRUE(UntilIdle());
+  EXPECT_EQ(Pinned(), "");
+  reader.Send(Query("SELECT lastval()"));
+  backend_->Expects(Query("DISCARD SEQUENCES") + Query("SELECT lastval()"));
+  backend_->Send(Done("DISCARD SEQUENCES") + Failed("55000") + Ready());
+  reader.Expects(Failed("55000") + Ready());
+  EXPECT_NE(Pinned(), "");
+  Turn(reader, Query("DISCARD SEQUENCES"), Done("DISCARD SEQUENCES"));
+  EXPECT_TRUE(UntilIdle());
+  EXPECT_EQ(Pinned(), "");
+  const std::pair<std::string, std::string> turns[] = {
+      {Query("SELECT nextval('s')"), Done("SELECT 1")},
+      {Query("BEGIN; INSERT INTO t VALUES (nextval('s')); COMMIT"),
+       Complete("BEGIN") + Complete("INSERT 0 1") + Done("COMMIT")},
+      {ParseUnnamed("SELECT setval('s', 3)") + kBindExecuteSync, kExecuted + Done("SELECT 1")},
+      {Query("INSERT INTO t (a) VALUES (1)"), Done("INSERT 0 1")},
+      {ParseUnnamed("INSERT INTO t (a) VALUES (1)") + kBindExecuteSync,
+       kExecuted + Done("INSERT 0 1")},
+  };
+  for (const auto& [asked, answered] : turns) {
+    Turn(other, asked, answered);
+    EXPECT_NE(Pinned(), "") << asked;
+    Turn(other, Query("DISCARD SEQUENCES"), Done("DISCARD SEQUENCES"));
+    EXPECT_TRUE(UntilIdle());
+  }
+}
+
+// The question about it is on its way when the next statement needs to know.
+TEST_F(TracesTest, WhatMayBeThereCountsAsThere) {
+  const std::pair<std::string, std::string> turns[] = {{"LISTEN news", "UNLISTEN news"},
+                                                       {"PREPARE a AS SELECT 1", "DEALLOCATE a"}};
+  const Pins pins[] = {pin::kListen, pin::kPrepared};
+  Start();
+  Peer client = LogInFirst();
+  for (size_t i = 0; i < 2; ++i) {
+    Turn(client, Query(turns[i].first), Done("DONE"));
+    backend_->Expects(Asked({.pins = pins[i]}));
+    client.Send(Query(turns[i].second));
+    backend_->Expects(Query(turns[i].second));
+    backend_->Send(Row({"t"}) + Done("SELECT 1") + Done("DONE"));
+    client.Expects(Done("DONE"));
+    backend_->Expects(Asked({.pins = pins[i]}));
+    backend_->Send(Row({"f"}) + Done("SELECT 1"));
+    EXPECT_TRUE(UntilIdle());
+  }
+}
+
 TEST_F(TracesTest, WithoutAnAnswerTheServerIsKeptAndAskedAgain) {
   Start();
   Peer client = LogInFirst();

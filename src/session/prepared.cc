@@ -178,7 +178,7 @@ void Client::PrepareStatement(Bytes bytes) {
   const std::string_view query = text.substr(0, text.find('\0'));
   if (watched_ && RefusesTraces(query)) return;
   StatementRef statement = clients_.statements().Intern(text);
-  if (watched_ && MayLeave(query)) statement.MarkLeaves();
+  if (watched_) statement.MarkLeaves(LeavesOf(query));
   const StatementId id = IdOf(statement);
   if (front.name.empty()) {  // it takes the place of the one before, and does not give it back
     statements().Forget({});
@@ -227,7 +227,7 @@ void Client::UseStatement(Bytes bytes) {
   }
   const StatementRef& statement = entry->statement;
   const bool first_use = entry->TakeFirstUse();
-  if (front.head.type == frontend::kBind && watched_ && statement.leaves()) {
+  if (front.head.type == frontend::kBind && MustLook(statement.leaves())) {
     LookAtStatement(statement.text());
   }
   const StatementId id = IdOf(statement);
@@ -248,7 +248,7 @@ bool Client::PassPreparedPipeline(Slice& slice) {
   const auto pipeline = requests_.WholePreparedPipeline(slice.bytes(), clients_.request_limits());
   if (!pipeline) return false;
   ClientStatements::Entry* entry = statements_->Look(pipeline->name);
-  if (entry == nullptr || (watched_ && entry->statement.leaves())) return false;
+  if (entry == nullptr || MustLook(entry->statement.leaves())) return false;
   const bool lent = LentAtOnce();
   const StatementId id = IdOf(entry->statement);
   if (!lent || server_->prepared().Use(id) != PreparedSet::Presence::kPresent) {

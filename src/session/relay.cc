@@ -89,8 +89,11 @@ void Client::PassWholeQuery(Slice&& slice) {
 bool Client::PassWholePipeline(Slice& slice) {
   if (static_cast<char>(*slice.data()) == frontend::kBind) return PassPreparedPipeline(slice);
   if (keeps_server() || caches_plans()) return false;
-  const auto pipeline = requests_.WholePipeline(slice.bytes(), clients_.request_limits());
-  if (!pipeline || JudgeText(pipeline->text, text_rules_) == TextVerdict::kAnalyze) return false;
+  auto pipeline = requests_.WholePipeline(slice.bytes(), clients_.request_limits());
+  if (!pipeline) return false;
+  const TextVerdict verdict = JudgeText(pipeline->text, text_rules_, numbers());
+  if (MustAnalyze(verdict, numbers())) return false;
+  if (verdict == TextVerdict::kNumbers) pipeline->leaves = Leaves::kNumbers;
   if (!LentAtOnce()) {
     WaitWith(std::move(slice));
     return true;
@@ -133,6 +136,7 @@ void Client::PumpRequests() {
                                     account_->counters.requests,
                                     kept_statements(),
                                     watch(),
+                                    numbers(),
                                     caches_plans()};
     need_ = 0;
     const RequestStep step = requests_.Next(inbox_.Front(), context);

@@ -236,11 +236,14 @@ Requests::Verdict Requests::Judge(MessageHead head, Bytes body, const Context& c
 }
 
 // Bytes that are no text end at their first zero.
-bool Requests::MustLook(MessageHead head, Bytes text, const Context& context) const {
+bool Requests::MustLook(MessageHead head, Bytes text, const Context& context) {
   if (context.watch == nullptr || text_seen_) return false;
   if (head.body_size() > kTextBytesMax) return true;
   const std::string_view all = AsText(text);
-  return JudgeText(all.substr(0, all.find('\0')), *context.watch) == TextVerdict::kAnalyze;
+  const TextVerdict verdict =
+      JudgeText(all.substr(0, all.find('\0')), *context.watch, context.numbers);
+  if (verdict == TextVerdict::kNumbers) text_leaves_ = Leaves::kNumbers;
+  return MustAnalyze(verdict, context.numbers);
 }
 
 Requests::Verdict Requests::JudgeExtended(MessageHead head, Bytes body, const Context& context) {
@@ -302,7 +305,8 @@ Requests::Verdict Requests::JudgeStatement(MessageHead head, Bytes body, const C
   if (type == frontend::kParse || type == frontend::kClose) return plain;
   if (unnamed_kept_) return lent ? Verdict{.event = Event::kStatement} : plain;
   if (unnamed_ready_) {
-    const bool look = type == frontend::kBind && unnamed_leaves() && context.watch != nullptr;
+    const bool look = type == frontend::kBind && context.watch != nullptr &&
+                      Matters(unnamed_leaves_, context.numbers);
     // Once it is behind a Sync it may have been passed over, and the server has somebody else's.
     if (unnamed_fresh_ || context.replies->owed().empty()) {
       return look && !text_seen_ ? Verdict{.event = Event::kText} : plain;
@@ -323,7 +327,7 @@ bool Requests::MayKeepUnnamed(MessageHead head, Bytes body, const Context& conte
 // The client's session is its server's. A named statement stays in it; another one is judged when
 // it is made, whether it is executed or not.
 Requests::Verdict Requests::JudgePinned(MessageHead head, Bytes body, const Context& context,
-                                        Verdict plain) const {
+                                        Verdict plain) {
   if (context.watch == nullptr || context.replies == nullptr || text_seen_) return plain;
   if (head.type != frontend::kParse) return plain;
   const std::optional<std::string_view> name = NamedStatement(head.type, body);
@@ -390,7 +394,7 @@ void Requests::OnWholePipeline(const Pipeline& pipeline, const Context& context)
   context.replies->ExpectPipeline(Replies::Parses::kYes, pipeline.describes);
   unnamed_ready_ = true;
   unnamed_fresh_ = unnamed_kept_ = false;
-  unnamed_leaves_ = Leaves::kNothing;
+  unnamed_leaves_ = pipeline.leaves;
   if (context.statements != nullptr) KeepUnnamed(pipeline.statement, *context.statements);
 }
 

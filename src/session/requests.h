@@ -81,7 +81,8 @@ class Requests {
     const Limits& limits;
     RequestCounts& counts;
     Statements* statements = nullptr;
-    const TextRules* watch = nullptr;  // how to read texts for what they leave; nullptr: don't
+    const TextRules* watch = nullptr;     // how to read texts for what they leave; nullptr: don't
+    Numbers numbers = Numbers::kIgnored;  // of sequences
     // Unnamed statements with parameters are kept in `statements`, too, under the empty name.
     bool plan_cache = false;
   };
@@ -103,11 +104,12 @@ class Requests {
 
   // The shortcut for the commonest pipeline: `bytes` are one whole Parse, Bind, Describe, Execute
   // and Sync (with or without the Describe), all unnamed, and Next() would forward just them, if
-  // the text leaves nothing.
+  // the text leaves nothing that matters.
   struct Pipeline {
     std::string_view statement;  // of Parse, behind its empty name: text, zero, types
     std::string_view text;
     Replies::Describes describes;
+    Leaves leaves = Leaves::kNothing;  // for the caller to say; nothing that matters now
   };
   std::optional<Pipeline> WholePipeline(Bytes bytes, const Limits& limits) const;
   // … and the caller forwards it. `statements` as in Context.
@@ -162,15 +164,11 @@ class Requests {
     ForgetUnnamed();
     OnUnnamedSent();
   }
-  // kText: it was looked at; go on with the message. kReset: something, and the ReadyForQuery
-  // behind it is held back.
-  enum class Leaves : uint8_t { kNothing, kSomething, kReset };
+  // kText: it was looked at; go on with the message.
   void OnTextSeen(Leaves leaves) {
     text_seen_ = true;
     text_leaves_ = leaves;
   }
-  // What the unnamed statement does when it is executed leaves something, perhaps.
-  bool unnamed_leaves() const { return unnamed_leaves_ != Leaves::kNothing; }
   void ForgetUnnamed() {
     unnamed_ready_ = unnamed_kept_ = false;
     unnamed_leaves_ = Leaves::kNothing;
@@ -197,11 +195,11 @@ class Requests {
   Verdict Judge(MessageHead head, Bytes body, const Context& context);
   Verdict JudgeExtended(MessageHead head, Bytes body, const Context& context);
   Verdict JudgeStatement(MessageHead head, Bytes body, const Context& context);
-  Verdict JudgePinned(MessageHead head, Bytes body, const Context& context, Verdict plain) const;
+  Verdict JudgePinned(MessageHead head, Bytes body, const Context& context, Verdict plain);
   void KeepUnnamed(std::string_view statement, Statements& statements);
   void OnParseForwarded(MessageHead head, Bytes body, const Context& context);
   bool MayKeepUnnamed(MessageHead head, Bytes body, const Context& context) const;
-  bool MustLook(MessageHead head, Bytes text, const Context& context) const;
+  bool MustLook(MessageHead head, Bytes text, const Context& context);
 
   uint32_t body_left_ = 0;
   bool body_forward_ = false;

@@ -72,7 +72,8 @@ class Walk {
                                               .limits = limits,
                                               .counts = counts,
                                               .statements = kept,
-                                              .watch = watch});
+                                              .watch = watch,
+                                              .numbers = numbers});
       (step.forward ? forwarded : dropped) += inbox.substr(0, step.size);
       inbox.erase(0, step.size);
       contiguous = inbox.size();
@@ -100,7 +101,7 @@ class Walk {
         }
         case Event::kText:
           events += 'L';
-          requests.OnTextSeen(Requests::Leaves::kSomething);
+          requests.OnTextSeen(Leaves::kSomething);
           continue;
         case Event::kFlushWithBody:
           events += 'F';
@@ -148,6 +149,7 @@ class Walk {
       .message_bytes_max = 1000, .expected_replies_max = 1000, .statement_bytes_max = 100};
   Statements statements{1};
   const TextRules* watch = nullptr;
+  Numbers numbers = Numbers::kIgnored;
   Statements* kept = nullptr;
   Requests requests;
   Replies replies;
@@ -575,6 +577,7 @@ TEST(Requests, OnlyTextsThatMayLeaveSomethingAreLookedAt) {
       {Message('P', Raw("\0LISTEN x\0\0\0")) + kBindUnnamed + kExecute, "LL"},
       {kFunctionCall, ""},
       {Message('F', Raw("\0\0\x0b\x40\0\0\0\0\0\0")), "L"},  // pg_advisory_lock
+      {Message('Q', Raw("SELECT nextval('s')\0")), ""},
   };
   for (const auto& each : cases) {
     for (const size_t piece : {size_t{1}, size_t{7}, size_t{1000}}) {
@@ -585,6 +588,21 @@ TEST(Requests, OnlyTextsThatMayLeaveSomethingAreLookedAt) {
       EXPECT_EQ(walk.forwarded, each.bytes);
     }
   }
+}
+
+// An unnamed statement was made when nobody asked sequences, and is bound again when somebody does.
+TEST(Requests, NumbersMatterOnceSomebodyAsksForThem) {
+  const TextRules rules;
+  const std::string parse = Message('P', Raw("\0SELECT nextval('s')\0\0\0"));
+  Walk walk(Server::kLent);
+  walk.watch = &rules;
+  EXPECT_TRUE(walk.Feed(parse + kBindUnnamed + kExecute));
+  EXPECT_EQ(walk.events, "");
+  walk.numbers = Numbers::kMatter;
+  EXPECT_TRUE(walk.Feed(kBindUnnamed + kExecute));
+  EXPECT_EQ(walk.events, "L");
+  EXPECT_TRUE(walk.Feed(parse));
+  EXPECT_EQ(walk.events, "LL");
 }
 
 TEST(Requests, ATextTooLongToBeReadMayLeaveAnything) {

@@ -30,6 +30,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "net/inbox.h"
+#include "sql/first_word.h"
 #include "wire/errors.h"
 #include "wire/parameter_set.h"
 #include "wire/replies.h"
@@ -39,13 +40,26 @@ namespace trireme {
 
 class Statements;
 
+// What executing a text leaves in the session, as far as it tells.
+enum class Leaves : uint8_t {
+  kNothing,
+  kNumbers,    // of sequences: for currval and lastval, if anybody asks
+  kSomething,  // perhaps
+  kReset,      // something, and the ReadyForQuery behind it is held back
+};
+
+// Does it matter to whoever comes next?
+constexpr bool Matters(Leaves leaves, Numbers numbers) {
+  return leaves > Leaves::kNumbers || (leaves == Leaves::kNumbers && numbers == Numbers::kMatter);
+}
+
 // A Parse message without its name: the query with its zero, then the parameter types.
 struct Statement {
   std::string text;
   uint32_t references = 0;
-  bool leaves = false;            // something in the session, perhaps, each time it is executed
-  std::optional<StatementId> id;  // of the text alone; made when first needed
-  StatementId named_id;           // what `name` was last made of
+  Leaves leaves = Leaves::kNothing;  // each time it is executed
+  std::optional<StatementId> id;     // of the text alone; made when first needed
+  StatementId named_id;              // what `name` was last made of
   StatementName name{StatementId{}};
   Statements* home = nullptr;
 };
@@ -68,8 +82,9 @@ class StatementRef {
 
   explicit operator bool() const { return statement_ != nullptr; }
   std::string_view text() const { return statement_->text; }
-  bool leaves() const { return statement_->leaves; }
-  void MarkLeaves() { statement_->leaves = true; }
+  Leaves leaves() const { return statement_->leaves; }
+  // Other sessions may have seen more in it (by other rules).
+  void MarkLeaves(Leaves leaves) { statement_->leaves = std::max(statement_->leaves, leaves); }
   // What servers call it by that id of it (Statements::IdOf). Valid until the next call.
   std::string_view NameOf(StatementId id) const {
     if (!(statement_->named_id == id)) [[unlikely]] {

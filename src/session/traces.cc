@@ -99,6 +99,11 @@ void AddFunction(Touch& touch, SessionFunction function, Pins held) {
   }
 }
 
+void AddAnything(Touch& touch) {
+  touch.doubt.Add(TouchOfAnything().doubt);
+  touch.advances_sequences = true;
+}
+
 void AddEffect(Touch& touch, const Effect& effect, Pins held) {
   Doubt& doubt = touch.doubt;
   switch (effect.kind) {
@@ -134,7 +139,7 @@ void AddEffect(Touch& touch, const Effect& effect, Pins held) {
       doubt.pins |= held & pin::kPrepared;
       return;
     case EffectKind::kExecute:  // of what nobody has read here
-      if ((held & pin::kPrepared) != 0) doubt.Add(TouchOfAnything().doubt);
+      if ((held & pin::kPrepared) != 0) AddAnything(touch);
       return;
     case EffectKind::kListen:
       doubt.pins |= pin::kListen;
@@ -167,11 +172,12 @@ void AddEffect(Touch& touch, const Effect& effect, Pins held) {
     case EffectKind::kSequenceRead:
       return AddFunction(touch, SessionFunction::kSequenceRead, held);
     case EffectKind::kSequenceAdvance:
+    case EffectKind::kInsert:
       return AddFunction(touch, SessionFunction::kSequenceAdvance, held);
     case EffectKind::kSessionFunction:
       return AddFunction(touch, SessionFunction::kOther, held);
     case EffectKind::kDo:
-      return doubt.Add(TouchOfAnything().doubt);
+      return AddAnything(touch);
     case EffectKind::kCommit:  // ON COMMIT DROP
       doubt.pins |= held & pin::kTemporary;
       return;
@@ -329,7 +335,8 @@ Touch TouchOf(uint32_t function_oid, Pins held) {
 }
 
 Touch TouchOfAnything() {
-  return {.doubt = {.pins = pin::kAnswerable, .all_parameters = true, .parameters = {}}};
+  return {.doubt = {.pins = pin::kAnswerable, .all_parameters = true, .parameters = {}},
+          .advances_sequences = true};
 }
 
 const Effect* PinningEffect(const SessionEffects& effects) {

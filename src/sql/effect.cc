@@ -74,6 +74,8 @@ std::string_view Verb(EffectKind kind) {
     case kSequenceRead:
     case kSequenceAdvance:
       return "sequence";
+    case kInsert:
+      return "insert";
     case kSessionFunction:
       return "function";
     case kBegin:

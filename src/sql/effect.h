@@ -51,6 +51,7 @@ enum class EffectKind : uint8_t {
   kLoad,             // value = library
   kSequenceRead,     // currval, lastval: name = function, value = sequence
   kSequenceAdvance,  // nextval, setval: what a later currval tells
+  kInsert,           // INSERT, MERGE, COPY: may do the same by a column's default; said once
   kSessionFunction,  // another function that leaves state behind (setseed, dblink_…): name
 
   // Transactions.

@@ -185,20 +185,42 @@ TextVerdict VerdictOf(FirstWord first) {
 
 // There may be words in it that matter.
 [[gnu::noinline]] TextVerdict JudgeSuspect(std::string_view text, TextRules rules,
-                                           SessionWords relevant, FirstWord first) {
-  if (first == FirstWord::kNone || (SuspectWords(text) & relevant) == 0) return VerdictOf(first);
-  const bool confirmed = !LexerIsExact(text, rules) || (ConfirmWords(text, rules) & relevant) != 0;
-  return confirmed ? TextVerdict::kAnalyze : VerdictOf(first);
+                                           FirstWord first) {
+  using session_word::kRelevant;
+  const TextVerdict verdict = VerdictOf(first);
+  const SessionWords suspects = SuspectWords(text);
+  if (first == FirstWord::kNone || suspects == 0) return verdict;
+  if ((suspects & kRelevant) != 0 &&
+      (!LexerIsExact(text, rules) || (ConfirmWords(text, rules) & kRelevant) != 0)) {
+    return TextVerdict::kAnalyze;
+  }
+  const bool numbers =
+      verdict == TextVerdict::kHarmless && (suspects & session_word::kSequenceAdvance) != 0;
+  return numbers ? TextVerdict::kNumbers : verdict;
+}
+
+// Only WITH may have it further inside.
+bool MayInsert(std::string_view text, TextRules rules) {
+  const SqlToken first = SqlLexer(text, rules).Next();
+  const std::string_view read = first.IsWord("with") ? text : first.text;
+  return (ConfirmWords(read, rules) & session_word::kInserts) != 0;
 }
 
 }  // namespace
 
-TextVerdict JudgeText(std::string_view text, TextRules rules, SessionWords relevant) {
+TextVerdict JudgeText(std::string_view text, TextRules rules) {
   const FirstWord first = FirstWordOf(text, TextPart::kWhole);
   if (VerdictOf(first) == TextVerdict::kAnalyze) return TextVerdict::kAnalyze;
   if (HasSuspectWords(text)) [[unlikely]]
-    return JudgeSuspect(text, rules, relevant, first);
+    return JudgeSuspect(text, rules, first);
   return VerdictOf(first);
+}
+
+TextVerdict JudgeText(std::string_view text, TextRules rules, Numbers numbers) {
+  const TextVerdict verdict = JudgeText(text, rules);
+  if (numbers == Numbers::kIgnored || verdict != TextVerdict::kHarmless) [[likely]]
+    return verdict;
+  return MayInsert(text, rules) ? TextVerdict::kNumbers : verdict;
 }
 
 }  // namespace trireme

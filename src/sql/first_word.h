@@ -38,11 +38,21 @@ FirstWord FirstWordOf(std::string_view text, TextPart part);
 enum class TextVerdict : uint8_t {
   kHarmless,
   kTransaction,  // one statement that begins, ends or structures a transaction
+  kNumbers,      // harmless, but it may advance a sequence: currval and lastval tell
   kAnalyze,
 };
 
-// Of a whole text. `relevant`: which words matter to the caller.
-TextVerdict JudgeText(std::string_view text, TextRules rules,
-                      SessionWords relevant = session_word::kRelevant);
+// Of a whole text.
+TextVerdict JudgeText(std::string_view text, TextRules rules);
+
+// Does anybody ask sequences for currval or lastval?
+enum class Numbers : uint8_t { kIgnored, kMatter };
+// The same; where they matter, INSERT and its like are kNumbers, too, and are read for it.
+TextVerdict JudgeText(std::string_view text, TextRules rules, Numbers numbers);
+
+constexpr bool MustAnalyze(TextVerdict verdict, Numbers numbers) {
+  return verdict == TextVerdict::kAnalyze ||
+         (verdict == TextVerdict::kNumbers && numbers == Numbers::kMatter);
+}
 
 }  // namespace trireme

@@ -95,11 +95,10 @@ TEST(JudgeText, LetsPassWhatLeavesNothing) {
   for (const char* text :
        {"SELECT 1", "SELECT 1;", "select * from templates where attempt = 'set_config(';",
         "UPDATE t SET a = 'x; SET y TO z' WHERE b = $1", "SELECT pg_advisory_xact_lock(1)",
-        "INSERT INTO t VALUES (nextval('s'))", "SELECT temp, temperature FROM weather",
-        "SELECT 1 -- pg_advisory_lock(1)", "SELECT $$;SET x TO y$$",
-        "DELETE FROM t WHERE a = $1 ; ", "INSERT INTO t (temp) VALUES (1)", "VACUUM t", "", ";",
-        "SELECT interval '1 day', service", "COPY t FROM STDIN", "SELECT advisory FROM t",
-        "SELECT a.replication, backup FROM a"}) {
+        "SELECT temp, temperature FROM weather", "SELECT 1 -- pg_advisory_lock(1)",
+        "SELECT $$;SET x TO y$$", "DELETE FROM t WHERE a = $1 ; ",
+        "INSERT INTO t (temp) VALUES (1)", "VACUUM t", "", ";", "SELECT interval '1 day', service",
+        "COPY t FROM STDIN", "SELECT advisory FROM t", "SELECT a.replication, backup FROM a"}) {
     EXPECT_EQ(Judge(text), TextVerdict::kHarmless) << text;
   }
 }
@@ -154,11 +153,35 @@ TEST(JudgeText, ReadsStringsByTheRulesOfTheSession) {
   EXPECT_EQ(JudgeText("SELECT '\x95\\'", {.encoding_embeds_ascii = false}), TextVerdict::kHarmless);
 }
 
-TEST(JudgeText, LooksForWhatTheCallerCaresFor) {
-  const char* text = "SELECT nextval('s')";
-  EXPECT_EQ(JudgeText(text, {}), TextVerdict::kHarmless);
-  EXPECT_EQ(JudgeText(text, {}, session_word::kSequenceAdvance), TextVerdict::kAnalyze);
-  EXPECT_EQ(JudgeText("SELECT currval('s')", {}, session_word::kSetConfig), TextVerdict::kHarmless);
+TEST(JudgeText, TellsWhoMayUseANumberOfASequence) {
+  for (const char* text : {"SELECT nextval('s')", "INSERT INTO t VALUES (nextval('s'))",
+                           "select SETVAL('s', 3);", "SELECT 'nextval' -- not confirmed"}) {
+    EXPECT_EQ(Judge(text), TextVerdict::kNumbers) << text;
+  }
+  EXPECT_EQ(Judge("SAVEPOINT nextval"), TextVerdict::kTransaction);
+  EXPECT_EQ(Judge("SELECT nextval('s'), currval('s')"), TextVerdict::kAnalyze);
+  EXPECT_EQ(Judge("SELECT 1; SELECT nextval('s')"), TextVerdict::kAnalyze);
+  EXPECT_TRUE(MustAnalyze(TextVerdict::kNumbers, Numbers::kMatter));
+  EXPECT_FALSE(MustAnalyze(TextVerdict::kNumbers, Numbers::kIgnored));
+  EXPECT_TRUE(MustAnalyze(TextVerdict::kAnalyze, Numbers::kIgnored));
+}
+
+TEST(JudgeText, TellsWhoInsertsWhereNumbersMatter) {
+  for (const char* text :
+       {"INSERT INTO t VALUES (1)", " /* new */ insert into t default values", "COPY t FROM STDIN",
+        "MERGE INTO t USING s ON true WHEN NOT MATCHED THEN INSERT DEFAULT VALUES",
+        "WITH a AS (INSERT INTO t VALUES (1) RETURNING 1) SELECT * FROM a"}) {
+    EXPECT_EQ(Judge(text), TextVerdict::kHarmless) << text;
+    EXPECT_EQ(JudgeText(text, {}, Numbers::kIgnored), TextVerdict::kHarmless) << text;
+    EXPECT_EQ(JudgeText(text, {}, Numbers::kMatter), TextVerdict::kNumbers) << text;
+  }
+  for (const char* text : {"SELECT 'INSERT' FROM inserts", "WITH a AS (SELECT 1) SELECT * FROM a",
+                           "UPDATE t SET a = 1", "DELETE FROM t"}) {
+    EXPECT_EQ(JudgeText(text, {}, Numbers::kMatter), TextVerdict::kHarmless) << text;
+  }
+  EXPECT_EQ(JudgeText("BEGIN", {}, Numbers::kMatter), TextVerdict::kTransaction);
+  EXPECT_EQ(JudgeText("INSERT INTO t VALUES (1); SET a TO b", {}, Numbers::kMatter),
+            TextVerdict::kAnalyze);
 }
 
 }  // namespace

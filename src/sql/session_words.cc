@@ -104,6 +104,10 @@ bool MakesTemporary(const SqlToken& word, const SqlToken& before) {
          before.IsWord("global") || before.IsWord("replace");
 }
 
+bool Inserts(const SqlToken& word) {
+  return word.IsWord("insert") || word.IsWord("merge") || word.IsWord("copy");
+}
+
 }  // namespace
 
 bool HasSuspectWords(std::string_view text) {
@@ -126,6 +130,7 @@ SessionWords WordsOf(const SqlToken& token, const SqlToken& before) {
   switch (token.kind) {
     case SqlToken::Kind::kWord:
       if (MakesTemporary(token, before)) return kTemp;
+      if (Inserts(token)) return kInserts;
       return WordOfName(token.text);
     case SqlToken::Kind::kQuotedIdentifier:
       return WordOfName(token.text.substr(1, token.text.size() - 2));

@@ -11,7 +11,7 @@
 // What neither can see, because it is not in the text: functions, triggers, procedures and DO
 // blocks that run SET, set_config, LISTEN, CREATE TEMP or a lock inside; SQL that a function is
 // given as a string (query_to_xml, dblink); SQL statements prepared before and executed by
-// protocol; implicit nextval of serial columns; unqualified CREATE TABLE when search_path begins
+// protocol; unqualified CREATE TABLE when search_path begins
 // with pg_temp. The session's own ParameterStatus messages and the pool's reset are the defence
 // against those.
 #pragma once
@@ -38,10 +38,13 @@ inline constexpr SessionWords kOtherFunction = 1 << 5;    // setseed, dblink_…
 inline constexpr SessionWords kUnicodeName = 1 << 6;      // U&"…" may spell any of them
 inline constexpr SessionWords kSeveral = 1 << 7;          // something follows a semicolon
 inline constexpr SessionWords kUnreadable = 1 << 8;       // a comment or quote never ends
+// INSERT, MERGE, COPY: a serial column may advance its sequence. Only ConfirmWords finds it.
+inline constexpr SessionWords kInserts = 1 << 9;
 
-// What must be analyzed. Not sequences that advance: nearly every INSERT of an ORM does, and only a
-// later currval or lastval can tell.
+// What must be analyzed in any case. Not sequences that advance: nearly every INSERT of an ORM
+// does, and only a later currval or lastval can tell.
 inline constexpr SessionWords kRelevant = 0x1ff & ~kSequenceAdvance;
+inline constexpr SessionWords kNumbers = kSequenceAdvance | kInserts;
 }  // namespace session_word
 
 SessionWords SuspectWords(std::string_view text);

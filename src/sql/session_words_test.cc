@@ -96,7 +96,7 @@ TEST(ConfirmWords, CountsTokensOnly) {
       {"SELECT my_set_config(1), set_configs(1)", 0},
       {"SELECT pg_advisory_xact_lock(1), pg_try_advisory_xact_lock_shared(2)", 0},
       {"SELECT temp FROM temporary", 0},
-      {"INSERT INTO t (temp) VALUES (1)", 0},
+      {"INSERT INTO t (temp) VALUES (1)", kInserts},
       {"SELECT 1 INTO temp", kTemp},
       {"CREATE OR REPLACE TEMP VIEW v", kTemp},
       {"SELECT pg_temporary", 0},

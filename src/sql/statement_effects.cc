@@ -17,11 +17,12 @@ namespace {
 
 using Reading = SessionEffects::Reading;
 
-bool Matters(const ScannedStatement& statement, SessionWords relevant) {
+// An INSERT by itself needs no parser.
+bool MustParse(const ScannedStatement& statement) {
   switch (statement.first) {
     case FirstWord::kQuery:
     case FirstWord::kHarmless:
-      return (statement.words & relevant) != 0;
+      return (statement.words & ~session_word::kInserts) != 0;
     case FirstWord::kTransaction:
     case FirstWord::kRelevant:
     case FirstWord::kUnknown:
@@ -30,6 +31,10 @@ bool Matters(const ScannedStatement& statement, SessionWords relevant) {
       return true;
   }
   return true;
+}
+
+bool Inserts(const ScannedStatement& statement) {
+  return statement.first == FirstWord::kQuery && (statement.words & session_word::kInserts) != 0;
 }
 
 // The parser takes plain strings by standard_conforming_strings = on. Where the session has it off,
@@ -68,9 +73,10 @@ std::optional<std::vector<Effect>> ParsedEffects(const ScannedStatement& stateme
 
 }  // namespace
 
-SessionEffects AnalyzeStatements(std::string_view text, TextRules rules, SessionWords relevant) {
+SessionEffects AnalyzeStatements(std::string_view text, TextRules rules) {
   text = text.substr(0, text.find('\0'));
   SessionEffects result;
+  bool inserts = false;
   if (!LexerIsExact(text, rules)) {
     result.reading = Reading::kUnknown;
     return result;
@@ -78,12 +84,15 @@ SessionEffects AnalyzeStatements(std::string_view text, TextRules rules, Session
   StatementScanner scanner(text, rules);
   for (; const std::optional<ScannedStatement> statement = scanner.Next();
        ++result.statement_count) {
-    if (!Matters(*statement, relevant)) continue;
-    std::optional<std::vector<Effect>> effects = ParsedEffects(*statement, rules);
-    if (!effects) {
+    std::optional<std::vector<Effect>> effects;
+    if (!MustParse(*statement)) {
+      effects.emplace();
+    } else if (effects = ParsedEffects(*statement, rules); !effects) {
       effects = LexicalEffects(statement->text, rules);
       result.reading = std::max(result.reading, Reading::kLexical);
     }
+    if (!inserts && Inserts(*statement)) effects->push_back({.kind = EffectKind::kInsert});
+    inserts |= Inserts(*statement);
     if ((statement->words & session_word::kUnreadable) != 0) result.reading = Reading::kUnknown;
     if (result.effects.size() + effects->size() > kEffectsMax) {
       result.reading = Reading::kUnknown;

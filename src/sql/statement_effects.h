@@ -41,10 +41,8 @@ struct SessionEffects {
   bool operator==(const SessionEffects&) const = default;
 };
 
-// Of a text up to its first zero byte. `relevant` as for JudgeText; other words alone (nextval) do
-// not make a statement matter.
-SessionEffects AnalyzeStatements(std::string_view text, TextRules rules,
-                                 SessionWords relevant = session_word::kRelevant);
+// Of a text up to its first zero byte.
+SessionEffects AnalyzeStatements(std::string_view text, TextRules rules);
 
 // Larger or deeper statements are read by their tokens: the parser takes up to 1 µs a byte, and
 // about 500 bytes of stack for each level.

@@ -226,6 +226,56 @@ TEST_P(SessionState, CurrvalNeverTellsWhatOthersHaveDone) {
   EXPECT_EQ(other.Value("SELECT nextval('numbers')"), "3");
 }
 
+// Whoever reads first in the pool has told all others to keep what they advance.
+TEST_P(SessionState, EachClientReadsBackWhatItHasAdvanced) {
+  Trireme trireme(Two());
+  const std::string text = "SELECT nextval('own_numbers')";
+  RawClient early = trireme.LoggedIn(), first = trireme.LoggedIn();
+  early.Ask(
+      "DROP TABLE IF EXISTS numbered; DROP SEQUENCE IF EXISTS own_numbers;"
+      "CREATE SEQUENCE own_numbers;"
+      "CREATE TABLE numbered (n int DEFAULT nextval('own_numbers'), x text)");
+  early.Exchange(Parse("s", text) + Sync());
+  EXPECT_EQ(SqlstateOf(first.Ask("SELECT lastval()")), "55000");
+  first.socket().Close();
+  const auto reads_back = [](RawClient& client) {
+    const std::string last = client.Value("SELECT last_value FROM own_numbers");
+    const std::vector<Message> answer = client.Ask("SELECT currval('own_numbers')");
+    const Message* row = FindType(answer, 'D');
+    EXPECT_EQ(row != nullptr ? DataRowValues(*row).at(0) : SqlstateOf(answer), last);
+    client.socket().Close();
+  };
+  {
+    SCOPED_TRACE("prepared before");
+    early.Exchange(Bind("", "s") + Execute("") + Sync());
+    reads_back(early);
+  }
+  const std::string run = Bind("", "") + Execute("") + Sync();
+  const std::vector<std::string> ways[] = {
+      {Query(text)},
+      {Query("SELECT 1; " + text)},
+      {Query("BEGIN"), Query("SELECT setval('own_numbers', 100)"), Query("COMMIT")},
+      {Parse("", text) + run},
+      {Parse("", text) + Sync(), run},
+      {Parse("s", text) + Bind("", "s") + Execute("") + Sync()},
+      {Parse("s", text) + Sync(), Bind("", "s") + Execute("") + Sync()},
+      {Parse("s", text) + Sync(), Query("EXECUTE s")},
+      {Query("PREPARE s AS " + text), Query("EXECUTE s")},
+      {Query("DO $$ BEGIN PERFORM nextval('own_numbers'); END $$")},
+      {Query("INSERT INTO numbered (x) VALUES ('a')")},
+      {Parse("", "INSERT INTO numbered (x) VALUES ('b')") + run},
+      {Parse("s", "INSERT INTO numbered (x) VALUES ('c')") + Sync(),
+       Bind("", "s") + Execute("") + Sync()},
+      {Query("WITH made AS (INSERT INTO numbered (x) VALUES ('d') RETURNING n) TABLE made")},
+  };
+  for (const std::vector<std::string>& way : ways) {
+    SCOPED_TRACE(way.front());
+    RawClient client = trireme.LoggedIn();
+    for (const std::string& step : way) EXPECT_EQ(FindType(client.Exchange(step), 'E'), nullptr);
+    reads_back(client);
+  }
+}
+
 TEST_P(SessionState, SessionAuthorizationKeepsItsServer) {
   TriremeOptions options = Options();
   options.size = 1;

@@ -66,6 +66,8 @@ bool OfTransaction(const Effect& effect) {
   return effect.kind >= EffectKind::kBegin && effect.kind <= EffectKind::kRollbackPrepared;
 }
 
+bool OfSequence(const Effect& effect) { return effect.kind == EffectKind::kSequenceAdvance; }
+
 void CheckVerdict(std::string_view text, TextRules rules) {
   const SessionEffects effects = AnalyzeStatements(text, rules);
   switch (JudgeText(text, rules)) {
@@ -77,6 +79,11 @@ void CheckVerdict(std::string_view text, TextRules rules) {
       Check(std::all_of(effects.effects.begin(), effects.effects.end(), OfTransaction) ||
                 effects.reading != SessionEffects::Reading::kParsed,
             "a transaction touches nothing else");
+      break;
+    case TextVerdict::kNumbers:
+      Check(std::all_of(effects.effects.begin(), effects.effects.end(), OfSequence) ||
+                effects.reading != SessionEffects::Reading::kParsed,
+            "numbers of sequences are nothing else");
       break;
     case TextVerdict::kAnalyze:
       break;

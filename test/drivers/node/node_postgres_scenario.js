@@ -214,8 +214,11 @@ check('cancel_ends_the_query_and_nothing_else', async () => {
     const ended = new Promise((resolve, reject) => query.on('error', reject).on('end', resolve));
     a.query(query);
     await sleep(200);
-    new pg.Client().cancel(a, query);
+    const canceller = new pg.Client();
+    const cancelled = new Promise((resolve) => canceller.connection.on('end', resolve));
+    canceller.cancel(a, query);
     await fails(ended, '57014');
+    await cancelled; // PostgreSQL signals twice: until then the next query may be hit
     assert.deepEqual([await value(a, 'SELECT 1 AS n'), await value(b, 'SELECT 2 AS n')], [1, 2]);
   }
 });
