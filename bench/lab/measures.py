@@ -39,6 +39,12 @@ def shards(record, key):
     return None if not rows or key not in rows[0] else sum(row[key] for row in rows)
 
 
+def greatest(record, key):
+    """Of the shards; a core that nothing was handed to says 0."""
+    rows = record.get("shards")
+    return (max(row.get(key, 0) for row in rows) or None) if rows else None
+
+
 def ratio(one, other):
     return None if one is None or not other else one / other
 
@@ -141,6 +147,8 @@ MEASURES = [
     Measure("turns", "turns per {per}", "less", "{:.3f}", lambda r: per_unit(shards(r, "turns"), r)),
     Measure("batch", "receives per turn", "more", "{:.2f}", lambda r: ratio(shards(r, "receives"), shards(r, "turns"))),
     Measure("sleeps", "sleeps per {per}", "less", "{:.3f}", lambda r: per_unit(shards(r, "sleeps"), r)),
+    Measure("hand_over_p50", "hand-over p50, µs", "less", "{:,.0f}", lambda r: greatest(r, "hand_over_p50_us")),
+    Measure("hand_over_p99", "hand-over p99, µs", "less", "{:,.0f}", lambda r: greatest(r, "hand_over_p99_us")),
     Measure("steals", "steals per 1000 {per}s", "", "{:,.1f}",
             lambda r: per_unit(shards(r, "steals_received"), r, 1000)),
     Measure("grants", "grants per 1000 {per}s", "", "{:,.1f}",

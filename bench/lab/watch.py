@@ -194,7 +194,8 @@ class Watch:
         return self.facts
 
 
-GAUGES = {"core", "cpu", "clients", "waiting", "servers", "servers_idle", "buffers_in_use", "buffers_total"}
+GAUGES = {"core", "cpu", "clients", "waiting", "servers", "servers_idle", "buffers_in_use", "buffers_total",
+          "hand_over_p50_us", "hand_over_p99_us"}
 
 
 def shard_differences(before, after):

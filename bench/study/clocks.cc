@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "pool/board.h"
 
 namespace trireme::bench {
 
@@ -224,11 +225,16 @@ void Clocks::OnQueue(QueueEvent event) {
 
 void Clocks::LookAtBoards(Core& core) {
   Duration cost{0};
-  for (const auto& other : cores_) {
-    if (other.get() == &core || !other->hungry) continue;
-    cost += other->line_changed > core.looked_at ? costs_.line_scan : kLineHit;
+  core.looked_at.resize(cores_.size(), Time{Duration(-1)});
+  uint32_t looks = 0;
+  for (size_t i = 0; i < cores_.size() && looks < Board::kLooksMost; ++i) {
+    const size_t at = (core.look_from + i) % cores_.size();
+    const Core& other = *cores_[at];
+    if (&other == &core || !other.hungry) continue;
+    cost += other.line_changed > core.looked_at[at] ? costs_.line_scan : kLineHit;
+    core.looked_at[at] = core.clock;
+    if (++looks == Board::kLooksMost) core.look_from = at + 1;
   }
-  core.looked_at = core.clock;
   Charge(core, cost);
 }
 

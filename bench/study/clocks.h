@@ -12,8 +12,9 @@
 // while somebody waits. Its line and `lock_lines` - 1 of what it guards move to each new holder.
 //
 // The boards of a pool (sharing.policy steal): a core whose queue changed in a turn writes its
-// line, which another has read: one transfer. Who serves a waiter looks at the lines of all hungry
-// cores: `line_scan` for each that has changed since the last look, `kLineHit` for the others.
+// line, which another has read: one transfer. Who serves a waiter looks at the lines of hungry
+// cores, Board::kLooksMost of them at most, in turns: `line_scan` for each that has changed since
+// it was last looked at, `kLineHit` for the others.
 #pragma once
 
 #include <cstdint>
@@ -95,7 +96,8 @@ class Clocks final : public sim::SimWaiter {
     Time line_changed{};      // … and when it did last
     bool hungry = false;      // it has waiters
     int64_t waiters = 0;
-    Time looked_at{};  // at the boards
+    std::vector<Time> looked_at;  // at the others' lines
+    size_t look_from = 0;
     Account account;
   };
   struct Lock {

@@ -165,6 +165,9 @@ struct ShardRow {
   uint32_t buffers_in_use = 0;
   uint32_t buffers_total = 0;
   uint64_t busy_us = 0;  // CPU time of the core's thread
+  // Servers from other cores: from asking, or from the offer, until they are here.
+  uint64_t hand_over_p50_us = 0;
+  uint64_t hand_over_p99_us = 0;
 };
 
 // One core's share of SHOW LISTS.

@@ -20,7 +20,8 @@ std::vector<Row> ShardRows(const FleetSnapshot& fleet) {
                     Number(shard.receives),        Number(shard.sends),
                     Number(shard.accepts),         Number(shard.clients_placed),
                     int64_t{shard.buffers_in_use}, int64_t{shard.buffers_total},
-                    Number(shard.busy_us)});
+                    Number(shard.busy_us),         Number(shard.hand_over_p50_us),
+                    Number(shard.hand_over_p99_us)});
   }
   return rows;
 }

@@ -386,9 +386,11 @@ TEST(ShardView, MakesTheCoresVisible) {
                    .clients_placed = 19,
                    .buffers_in_use = 20,
                    .buffers_total = 21,
-                   .busy_us = 22}};
+                   .busy_us = 22,
+                   .hand_over_p50_us = 23,
+                   .hand_over_p99_us = 24}};
   EXPECT_EQ(Text(ShardRows(fleet).at(0)),
-            "0|2|3|1|4|2|5|4|6|7|8|9|10|11|12|13|14|15|16|17|18|19|20|21|22");
+            "0|2|3|1|4|2|5|4|6|7|8|9|10|11|12|13|14|15|16|17|18|19|20|21|22|23|24");
 }
 
 TEST(ListsView, HasFourteenRowsOfTwoColumns) {

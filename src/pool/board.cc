@@ -183,14 +183,26 @@ bool Board::Claim(uint32_t core) {
 
 void Board::Unclaim(uint32_t core) { lines_[core].wanted.fetch_add(1, kRelaxed); }
 
-Board::Hunger Board::Hungriest(uint32_t self) {
-  Hunger hungriest{core_count(), kNever};
-  for (uint32_t core = hungry_cores_.Next(0, core_count()); core < core_count();
-       core = hungry_cores_.Next(core + 1, core_count())) {
-    if (core == self || lines_[core].wanted.load(kRelaxed) == 0) continue;
-    const Time oldest{Duration(lines_[core].oldest_ns.load(kRelaxed))};
-    if (oldest < hungriest.oldest) hungriest = {core, oldest};
-  }
+Board::Hunger Board::Hungriest(uint32_t self, uint32_t from) {
+  Hunger hungriest{core_count(), kNever, from};
+  uint32_t looks = 0;
+  const auto look = [&](uint32_t begin, uint32_t end) {
+    for (uint32_t core = hungry_cores_.Next(begin, end); core < end;
+         core = hungry_cores_.Next(core + 1, end)) {
+      if (looks >= kLooksMost && hungriest.core < core_count()) return;
+      if (core == self) continue;
+      ++looks;
+      hungriest.next = core + 1;
+      if (lines_[core].wanted.load(kRelaxed) == 0) continue;
+      const Time oldest{Duration(lines_[core].oldest_ns.load(kRelaxed))};
+      if (oldest < hungriest.oldest) {
+        hungriest.core = core;
+        hungriest.oldest = oldest;
+      }
+    }
+  };
+  look(from, core_count());
+  look(0, from);
   return hungriest;
 }
 

@@ -159,12 +159,16 @@ class Board {
   [[nodiscard]] bool Claim(uint32_t core);
   // Takes the promise back; the caller nudges the core, which may have missed another server.
   void Unclaim(uint32_t core);
-  // The hungry core whose waiter is oldest, or core_count(); `self` is left out.
+  // The hungry core whose waiter is oldest, or core_count(); `self` is left out. Each look costs a
+  // cache line of another core's: of more hungry cores than kLooksMost, as many are compared, from
+  // `from` on, round and round. Where any is hungry, one is found.
   struct Hunger {
     uint32_t core;
     Time oldest;
+    uint32_t next;  // `from` of the caller's next time
   };
-  Hunger Hungriest(uint32_t self);
+  static constexpr uint32_t kLooksMost = 8;
+  Hunger Hungriest(uint32_t self, uint32_t from);
 
   // What servers of this pool report at login. Known to all cores once one has seen it; never freed
   // before the board. A different report (another PostgreSQL version) replaces it.

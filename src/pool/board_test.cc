@@ -156,13 +156,39 @@ TEST(Board, NamesTheCoreWithTheOldestUnpromisedWaiter) {
     board.line(core).oldest_ns = oldest;
     board.hungry_cores().Add(core);
   };
-  EXPECT_EQ(board.Hungriest(0).core, 4u);
+  EXPECT_EQ(board.Hungriest(0, 0).core, 4u);
   hungry(0, 1, 10);  // ourselves
   hungry(1, 1, 30);
   hungry(2, 1, 20);
   hungry(3, 0, 5);  // promised already
-  EXPECT_EQ(board.Hungriest(0).core, 2u);
-  EXPECT_EQ(board.Hungriest(0).oldest, Time(20ns));
+  for (uint32_t from = 0; from <= 4; ++from) {
+    EXPECT_EQ(board.Hungriest(0, from).core, 2u);
+    EXPECT_EQ(board.Hungriest(0, from).oldest, Time(20ns));
+  }
+}
+
+TEST(Board, ComparesAFewOfManyHungryCoresAndAllOfThemInTurns) {
+  constexpr uint32_t kCores = 64;
+  Directory directory(kCores, 8);
+  Board& board = *directory.FindOrCreate("p", {});
+  for (uint32_t core = 0; core < kCores; ++core) {
+    board.line(core).wanted = 1;
+    board.line(core).oldest_ns = 100 + core;
+    board.hungry_cores().Add(core);
+  }
+  board.line(50).oldest_ns = 1;
+  uint32_t from = 0;
+  uint32_t looks = 0;
+  for (uint32_t core = kCores; core != 50; ++looks) {
+    const Board::Hunger hunger = board.Hungriest(3, from);
+    ASSERT_NE(hunger.core, 3u);
+    core = hunger.core;
+    from = hunger.next;
+  }
+  EXPECT_EQ(looks, 7u);  // 50 is the 50th of the others, eight at a time
+  // All the others are promised already, but one: it is found at once, wherever it is.
+  for (uint32_t core = 0; core < kCores; ++core) board.line(core).wanted = core == 20 ? 1 : 0;
+  for (uint32_t start : {0u, 20u, 21u, kCores}) EXPECT_EQ(board.Hungriest(3, start).core, 20u);
 }
 
 TEST(Board, KeepsTheLatestWelcomeAndFindsOldOnesAgain) {

@@ -105,6 +105,7 @@ class FakeCore final : public PoolHost, public Siblings {
     return found;
   }
 
+  Histogram hand_overs;
   std::unique_ptr<PoolShard> pool;
   std::vector<std::unique_ptr<FakeServer>> servers;
   std::vector<CloseReason> closings;
@@ -155,7 +156,8 @@ class FakeFleet {
                                 .timers = timers,
                                 .random = random,
                                 .siblings = *core,
-                                .sharing = options.sharing};
+                                .sharing = options.sharing,
+                                .hand_overs = core->hand_overs};
       core->pool = std::make_unique<PoolShard>(context, *board, options.settings);
     }
   }

@@ -37,6 +37,7 @@
 #include <vector>
 
 #include "auth/scram_keys.h"
+#include "base/histogram.h"
 #include "base/intrusive_list.h"
 #include "base/random.h"
 #include "base/time.h"
@@ -97,6 +98,7 @@ struct PoolContext {
   Random& random;
   Siblings& siblings;
   SharingConfig sharing;
+  Histogram& hand_overs;  // of servers to this core: from asking, or from the offer, to adoption
 };
 
 class PoolShard {
@@ -265,10 +267,17 @@ class PoolShard {
   // sharing.cc: other cores
   bool others_hungry() const;
   void MatchByAge();
+  struct StealRequest {
+    uint32_t core;
+    Time since;
+  };
+  Board::Hunger Hungriest();
   bool GrantToOlder();
   void AnswerSteals();
   void GrantSurplus();
-  void LeaveFor(PooledServer& server, uint32_t core, bool solicited);
+  void LeaveFor(PooledServer& server, uint32_t core);
+  void LeaveFor(PooledServer& server, const StealRequest& request);
+  void LeaveFor(PooledServer& server, uint32_t core, bool solicited, Time since);
   void OnLeaveFailed(uint32_t core, bool solicited);
   void Adopt(const PoolMail& mail);
   void Seek();
@@ -336,9 +345,9 @@ class PoolShard {
   std::optional<ScramPassThrough> pass_through_;
 
   // Other cores.
-  std::vector<uint32_t> steal_requests_;  // cores to answer in RunGrants
-  std::vector<uint32_t> asked_;           // per core: steals we sent and have no answer to
-  uint32_t steals_pending_ = 0;           // sum of asked_
+  std::vector<StealRequest> steal_requests_;  // to be answered in RunGrants
+  std::vector<uint32_t> asked_;               // per core: steals we sent and have no answer to
+  uint32_t steals_pending_ = 0;               // sum of asked_
   // wanted on our line + claims on their way to us == advertised_
   uint32_t advertised_ = 0;
   uint32_t published_idle_ = 0;
@@ -346,6 +355,7 @@ class PoolShard {
   Time published_oldest_ = kNever;
   bool idle_bit_ = false;  // sticky: removed only after a steal was refused
   bool hungry_bit_ = false;
+  uint32_t look_from_ = 0;  // where Hungriest goes on
   bool refused_steal_ = false;
   uint32_t places_ = 0;  // under the caps, held by servers of this core
 

@@ -88,7 +88,7 @@ TEST(PoolThreads, EachWaiterIsClaimedOnce) {
     }
     const auto patience = steady_clock::now() + std::chrono::seconds(20);
     while (claimed < kWaiters && steady_clock::now() < patience) {
-      if (board.Hungriest(core).core != kCores && board.Claim(0)) {
+      if (board.Hungriest(core, core).core != kCores && board.Claim(0)) {
         if (random.Below(4) == 0) {
           board.Unclaim(0);
         } else {
@@ -180,7 +180,8 @@ class ThreadCore final : public PoolHost, public Siblings {
                               .timers = timers_,
                               .random = random_,
                               .siblings = *this,
-                              .sharing = world.sharing};
+                              .sharing = world.sharing,
+                              .hand_overs = hand_overs_};
     pool_ = std::make_unique<PoolShard>(context, *world.board, world.settings);
   }
 
@@ -318,6 +319,7 @@ class ThreadCore final : public PoolHost, public Siblings {
   Random random_;
   const Time now_{1s};
   TimerWheel timers_;
+  Histogram hand_overs_;
   std::vector<std::unique_ptr<FakeServer>> servers_;
   std::deque<std::pair<uint32_t, PoolMail>> outbox_;
   FakeClient client_;

@@ -85,6 +85,7 @@ class PooledServer {
   ListNode pool_node_;
   State state_ = State::kConnecting;
   bool leaving_solicited_ = false;  // kLeaving: it answers a kSteal
+  Time leaving_since_{};            // … of that time, or has been on offer since
   bool logged_in_ = false;          // counted as alive on the board
   bool checking_ = false;           // kSettling: a check query, on behalf of a waiter
   uint32_t leaving_to_ = 0;         // kLeaving: the core that gets it

@@ -92,7 +92,8 @@ PoolShard& Pools::Add(Board& board, PoolSettings settings) {
                             .timers = context_.timers,
                             .random = context_.random,
                             .siblings = context_.siblings,
-                            .sharing = context_.config.sharing};
+                            .sharing = context_.config.sharing,
+                            .hand_overs = hand_overs_};
   pools_.push_back(std::make_unique<PoolShard>(context, board, std::move(settings)));
   if (draining_) pools_.back()->Drain();
   return *pools_.back();

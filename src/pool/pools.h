@@ -18,6 +18,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "auth/client_auth.h"
+#include "base/histogram.h"
 #include "base/intrusive_list.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -98,6 +99,7 @@ class Pools final : private PoolHost {
 
   // Sum over the pools of this core, for SHOW SHARDS.
   PoolShard::Counters Totals() const;
+  const Histogram& hand_overs() const { return hand_overs_; }
 
   // Pools in order of creation, which is the same in every run. Several may have one key: those of
   // replication connections are beside the one that is shared.
@@ -150,6 +152,7 @@ class Pools final : private PoolHost {
   std::vector<CancelConnection*> closed_cancels_;
   absl::flat_hash_map<const PoolShard*, std::unique_ptr<Board>> unlisted_;  // for replication
   std::map<std::string, CancelLine> cancel_lines_;                          // by storage
+  Histogram hand_overs_;
   std::vector<std::unique_ptr<PoolShard>> pools_;
   PoolShard::Counters freed_pools_;
   absl::flat_hash_map<PoolKey, PoolShard*> by_key_;

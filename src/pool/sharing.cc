@@ -56,29 +56,35 @@ void PoolShard::MatchByAge() {
   if (!waiters_.empty() && !idle().empty()) Changed();
 }
 
+Board::Hunger PoolShard::Hungriest() {
+  const Board::Hunger hunger = board_.Hungriest(self_, look_from_);
+  look_from_ = hunger.next;
+  return hunger;
+}
+
 // Grants the coldest idle server to a core with a much older waiter.
 bool PoolShard::GrantToOlder() {
   if (!others_hungry()) return false;
-  const Board::Hunger other = board_.Hungriest(self_);
+  const Board::Hunger other = Hungriest();
   if (other.core == core_count_) return false;
   if (waiters_.front()->since - other.oldest <= context_.sharing.fairness_window) return false;
   TRIREME_YIELD();
   if (!board_.Claim(other.core)) return false;
   TRIREME_COVER(kGrantToOlder);
   ++counters_.grants_sent;
-  LeaveFor(*idle().back(), other.core, false);
+  LeaveFor(*idle().back(), other.core);
   return true;
 }
 
 void PoolShard::AnswerSteals() {
-  for (const uint32_t core : steal_requests_) {
+  for (const StealRequest& request : steal_requests_) {
     if (waiters_.empty() && HottestIdle() != nullptr) {
       ++counters_.steals_given;
-      LeaveFor(*idle().back(), core, true);
+      LeaveFor(*idle().back(), request);
     } else {
       ++counters_.steals_refused;
       refused_steal_ = true;
-      context_.siblings.Send(core, MailOf(PoolMail::Kind::kDeny));
+      context_.siblings.Send(request.core, MailOf(PoolMail::Kind::kDeny));
     }
   }
   steal_requests_.clear();
@@ -89,20 +95,29 @@ void PoolShard::AnswerSteals() {
 void PoolShard::GrantSurplus() {
   if (!waiters_.empty()) return;
   for (size_t left = idle().count(); left > 0 && others_hungry(); --left) {
-    const Board::Hunger other = board_.Hungriest(self_);
+    const Board::Hunger other = Hungriest();
     if (other.core == core_count_ || HottestIdle() == nullptr) return;
     TRIREME_YIELD();
     if (!board_.Claim(other.core)) return Changed();
     ++counters_.grants_sent;
-    LeaveFor(*idle().back(), other.core, false);
+    LeaveFor(*idle().back(), other.core);
   }
 }
 
-void PoolShard::LeaveFor(PooledServer& server, uint32_t core, bool solicited) {
+void PoolShard::LeaveFor(PooledServer& server, uint32_t core) {
+  LeaveFor(server, core, false, context_.now);
+}
+
+void PoolShard::LeaveFor(PooledServer& server, const StealRequest& request) {
+  LeaveFor(server, request.core, true, request.since);
+}
+
+void PoolShard::LeaveFor(PooledServer& server, uint32_t core, bool solicited, Time since) {
   TRIREME_ASSERT(server.state_ == State::kIdle && core != self_);
   Move(server, State::kLeaving);
   server.leaving_to_ = core;
   server.leaving_solicited_ = solicited;
+  server.leaving_since_ = since;
   server.BeginLeaving();
 }
 
@@ -111,6 +126,7 @@ void PoolShard::OnLeft(PooledServer& server, std::unique_ptr<ServerPassport> pas
   TRIREME_ASSERT(server.state_ == State::kLeaving);
   PoolMail mail = MailOf(PoolMail::Kind::kGrant);
   mail.solicited = server.leaving_solicited_;
+  mail.since_ns = server.leaving_since_.time_since_epoch().count();
   mail.passport = passport.release();
   ListOf(State::kLeaving).Erase(server);
   --places_;
@@ -136,7 +152,7 @@ void PoolShard::OnMail(const PoolMail& mail) {
   TRIREME_ASSERT(mail.board == &board_ && mail.from_core < core_count_);
   switch (mail.kind) {
     case PoolMail::Kind::kSteal:
-      steal_requests_.push_back(mail.from_core);
+      steal_requests_.push_back({mail.from_core, Time(Duration(mail.since_ns))});
       break;
     case PoolMail::Kind::kDeny:
       TRIREME_ASSERT(asked_[mail.from_core] > 0 && steals_pending_ > 0);
@@ -191,6 +207,7 @@ void PoolShard::Adopt(const PoolMail& mail) {
   if (page_ != nullptr) ++page_->unbooked;
   Park(*server);
   server->heard_at_ = passport->heard_at;
+  context_.hand_overs.Record(context_.now - Time(Duration(mail.since_ns)));
 }
 
 // --- seeking -------------------------------------------------------------------------------------
@@ -476,8 +493,12 @@ void PoolShard::LookAgain() {
 }
 
 PoolMail PoolShard::MailOf(PoolMail::Kind kind) const {
-  return {
-      .kind = kind, .solicited = false, .from_core = self_, .board = &board_, .passport = nullptr};
+  return {.kind = kind,
+          .solicited = false,
+          .from_core = self_,
+          .board = &board_,
+          .passport = nullptr,
+          .since_ns = context_.now.time_since_epoch().count()};
 }
 
 }  // namespace trireme

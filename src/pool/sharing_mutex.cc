@@ -126,15 +126,15 @@ void PoolShard::AnswerClaims() {
     OpenBook book(page_->book, self_);
     good = book.Answer(static_cast<uint32_t>(steal_requests_.size()));
   }
-  for (const uint32_t core : steal_requests_) {
+  for (const StealRequest& request : steal_requests_) {
     if (good == 0) {
       ++counters_.steals_refused;
-      context_.siblings.Send(core, MailOf(PoolMail::Kind::kDeny));
+      context_.siblings.Send(request.core, MailOf(PoolMail::Kind::kDeny));
       continue;
     }
     --good;
     ++counters_.steals_given;
-    LeaveFor(*idle().back(), core, true);
+    LeaveFor(*idle().back(), request);
   }
   steal_requests_.clear();
 }
@@ -147,7 +147,7 @@ void PoolShard::SettleByBook() {
     for (uint32_t i = 0; i < errands.grant_count; ++i) {
       TRIREME_COVER(kGrantedByBook);
       ++counters_.grants_sent;
-      LeaveFor(*idle().back(), errands.grants[i], false);
+      LeaveFor(*idle().back(), errands.grants[i]);
     }
     for (uint32_t i = 0; i < errands.claim_count; ++i) AskForClaimed(errands.claims[i]);
   } while (errands.full());

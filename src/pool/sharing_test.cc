@@ -26,6 +26,25 @@ TEST(Sharing, StealsAnIdleServerOfAnotherCore) {
   EXPECT_EQ(fleet.pool(1).counters().steals_given, 1u);
 }
 
+TEST(Sharing, TellsHowLongAHandOverTook) {
+  FakeFleet fleet({.cores = 2});
+  FakeClient client, other;
+  fleet.pool(0).Checkout(client, client);
+  fleet.Settle();
+  fleet.pool(0).Return(*client.server);
+  fleet.Settle();
+  fleet.pool(1).Checkout(other, other);
+  fleet.core(1).Turn();  // asks
+  fleet.now += 7us;
+  fleet.core(0).Turn();
+  fleet.now += 3us;
+  fleet.Settle();
+  ASSERT_NE(other.server, nullptr);
+  EXPECT_EQ(fleet.core(0).hand_overs.count(), 0u);
+  EXPECT_EQ(fleet.core(1).hand_overs.count(), 1u);
+  EXPECT_EQ(fleet.core(1).hand_overs.max(), 10us);
+}
+
 TEST(Sharing, GivesAwayItsColdestServer) {
   FakeFleet fleet(With(2, 2));
   FakeClient a, b, thief;

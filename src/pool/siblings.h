@@ -30,6 +30,8 @@ struct PoolMail {
   uint32_t from_core;
   Board* board;  // which pool; boards live as long as the fleet
   ServerPassport* passport;
+  // kSteal: when it was sent. kGrant: when the kSteal it answers was, or, unasked, its decision.
+  int64_t since_ns;
 };
 static_assert(sizeof(PoolMail) <= 48, "must fit a mail message of one cache line with its header");
 

@@ -312,6 +312,9 @@ ShardRow Shard::MakeRow() {
   row.buffers_in_use = context_.ring.buffers().in_use();
   row.buffers_total = context_.ring.buffers().blocks_max();
   row.busy_us = static_cast<uint64_t>(Microseconds(context_.ring.cpu_time()));
+  const Histogram& hand_overs = pools_.hand_overs();
+  row.hand_over_p50_us = static_cast<uint64_t>(Microseconds(hand_overs.Percentile(0.5)));
+  row.hand_over_p99_us = static_cast<uint64_t>(Microseconds(hand_overs.Percentile(0.99)));
   return row;
 }
 

@@ -99,6 +99,9 @@ TEST_P(Signals, SigintEndsNow) {
   Connection connection(trireme.As("app"));
   ASSERT_TRUE(connection.Ask("BEGIN").ok);
   connection.Begin("SELECT pg_sleep(60)");
+  // A cancel that is there before the query hits nothing.
+  ASSERT_TRUE(Eventually(
+      [] { return Postgres::Shared().Count("usename = 'app' AND state = 'active'") == 1; }));
   trireme.process().Signal(SIGINT);
   const auto exit = trireme.process().Wait(seconds(5));
   ASSERT_TRUE(exit.has_value());
