@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "base/assert.h"
@@ -14,6 +15,7 @@ namespace trireme::bench {
 namespace {
 
 constexpr std::string_view kSelect = "SELECT ";
+constexpr std::string_view kStatement = "s";
 constexpr ParameterView kReported[] = {
     {"application_name", ""},      {"client_encoding", "UTF8"},
     {"DateStyle", "ISO, MDY"},     {"integer_datetimes", "on"},
@@ -23,17 +25,108 @@ constexpr ParameterView kReported[] = {
     {"TimeZone", "Etc/UTC"},
 };
 
-// One row of one column of ten bytes, as trireme-stub answers.
-std::string MakeAnswer() {
+// ---- what clients say ----
+
+std::string Padding(const Talk& talk) {
+  return talk.query_bytes == 0 ? "" : " /*" + std::string(talk.query_bytes, 'q') + "*/";
+}
+
+void AppendParse(std::string& bytes, std::string_view statement, const Talk& talk) {
+  MessageWriter writer(bytes);
+  writer.Begin(frontend::kParse);
+  writer.String(statement);
+  writer.String(std::string(kSelect) + "$1" + Padding(talk));
+  writer.Int16(0);
+  writer.End();
+}
+
+void AppendBind(std::string& bytes, std::string_view statement, std::string_view value) {
+  MessageWriter writer(bytes);
+  writer.Begin(frontend::kBind);
+  writer.String("");
+  writer.String(statement);
+  writer.Int16(0);
+  writer.Int16(1);
+  writer.Int32(static_cast<int32_t>(value.size()));
+  writer.RawBytes(AsBytes(value));
+  writer.Int16(0);
+  writer.End();
+}
+
+// Of the unnamed portal.
+void AppendDescribe(std::string& bytes) {
+  MessageWriter writer(bytes);
+  writer.Begin(frontend::kDescribe);
+  writer.Byte('P');
+  writer.String("");
+  writer.End();
+}
+
+void AppendExecute(std::string& bytes) {
+  MessageWriter writer(bytes);
+  writer.Begin(frontend::kExecute);
+  writer.String("");
+  writer.Int32(0);
+  writer.End();
+}
+
+// A whole transaction.
+std::string Question(const Talk& talk, uint32_t client) {
   std::string bytes;
   MessageWriter writer(bytes);
+  const std::string value = std::to_string(client) + Padding(talk);
+  switch (talk.protocol) {
+    case Protocol::kSimple:
+      writer.Query(std::string(kSelect) + value);
+      return bytes;
+    case Protocol::kExtended:
+      AppendParse(bytes, "", talk);
+      AppendBind(bytes, "", value);
+      AppendDescribe(bytes);
+      break;
+    case Protocol::kPrepared:
+      AppendBind(bytes, kStatement, value);
+      break;
+  }
+  AppendExecute(bytes);
+  writer.Sync();
+  return bytes;
+}
+
+// The value of the one parameter of a Bind.
+std::string_view ParameterOf(std::string_view bind) {
+  bind.remove_prefix(bind.find('\0') + 1);      // the portal
+  bind.remove_prefix(bind.find('\0') + 1 + 4);  // the statement, no formats, one value
+  const uint32_t size = LoadBig32(AsBytes(bind).data());
+  return bind.substr(4, size);
+}
+
+// ---- what servers say ----
+
+void AppendDescription(std::string& bytes) {
   const ColumnDescription column{.name = "stub"};
-  writer.RowDescription(std::span(&column, 1));
-  const std::optional<std::string_view> value = "1111111111";
+  MessageWriter(bytes).RowDescription(std::span(&column, 1));
+}
+
+// One row of one column, as trireme-stub answers.
+void AppendRows(std::string& bytes, const Talk& talk) {
+  const std::string digits(talk.answer_bytes, '1');
+  const std::optional<std::string_view> value = digits;
+  MessageWriter writer(bytes);
   writer.DataRow(std::span(&value, 1));
   writer.CommandComplete("SELECT 1");
+}
+
+// Bytes of the answer to a transaction.
+size_t AnswerBytes(const Talk& talk) {
+  std::string bytes;
+  MessageWriter writer(bytes);
+  if (talk.protocol == Protocol::kExtended) writer.ParseComplete();
+  if (talk.protocol != Protocol::kSimple) writer.BindComplete();
+  if (talk.protocol != Protocol::kPrepared) AppendDescription(bytes);
+  AppendRows(bytes, talk);
   writer.ReadyForQuery(TransactionStatus::kIdle);
-  return bytes;
+  return bytes.size();
 }
 
 // Takes whole messages off the front; `act(type, body)`.
@@ -54,16 +147,14 @@ void TakeMessages(std::string& input, const Act& act) {
 
 class StudyPeers::Client final : public sim::PeerHandler {
  public:
-  Client(StudyPeers& peers, uint32_t index) : peers_(peers), index_(index) {
-    MessageWriter writer(query_);
-    writer.Query(std::string(kSelect) + std::to_string(index));
-  }
+  Client(StudyPeers& peers, uint32_t index)
+      : peers_(peers), index_(index), question_(Question(peers.settings_.talk, index)) {}
   void Connect() { socket_ = &peers_.network_.Connect(peers_.settings_.pooler, *this); }
   void Ask() {
     if (socket_ == nullptr) return;
     begun_ = peers_.network_.now();
     received_ = 0;
-    socket_->Send(AsBytes(query_));
+    socket_->Send(AsBytes(question_));
   }
   void Leave() {
     if (socket_ == nullptr) return;
@@ -88,7 +179,7 @@ class StudyPeers::Client final : public sim::PeerHandler {
       return Fail(std::string(AsText(bytes)));
     }
     received_ += bytes.size();
-    if (received_ < peers_.answer_.size()) return;
+    if (received_ < peers_.answer_bytes_) return;
     peers_.OnDone(index_, std::exchange(begun_, kNever));
   }
   void OnEnd(sim::PeerSocket&, int error) override { Fail("ended: " + std::to_string(error)); }
@@ -103,7 +194,16 @@ class StudyPeers::Client final : public sim::PeerHandler {
       if (type == backend::kErrorResponse) failure = body;
     });
     if (!failure.empty()) return Fail(failure);
-    if (ready) ++peers_.logged_in_;
+    if (!ready) return;
+    const Talk& talk = peers_.settings_.talk;
+    if (talk.protocol != Protocol::kPrepared || std::exchange(prepared_, true)) {
+      ++peers_.logged_in_;
+      return;
+    }
+    std::string question;
+    AppendParse(question, kStatement, talk);
+    MessageWriter(question).Sync();
+    socket_->Send(AsBytes(question));
   }
   void Fail(const std::string& why) {
     if (!peers_.ending_) peers_.OnFailed(why);
@@ -114,9 +214,10 @@ class StudyPeers::Client final : public sim::PeerHandler {
   StudyPeers& peers_;
   const uint32_t index_;
   sim::PeerSocket* socket_ = nullptr;
-  std::string query_;
+  const std::string question_;
   std::string login_;
-  Time begun_ = kNever;  // of a transaction under way
+  bool prepared_ = false;  // the statement is parsed, or on its way
+  Time begun_ = kNever;    // of a transaction under way
   size_t received_ = 0;
 };
 
@@ -153,38 +254,72 @@ class StudyPeers::Server final : public sim::PeerHandler {
     return true;
   }
   void Act(char type, std::string_view body) {
-    if (type == frontend::kTerminate) leaves_ = true;
-    if (type != frontend::kQuery) return;
-    uint32_t client = 0;
-    const bool ours =
-        body.starts_with(kSelect) &&
-        std::from_chars(body.data() + kSelect.size(), body.data() + body.size(), client).ec ==
-            std::errc();
-    if (!ours || client >= peers_.service_.size()) return Answer("RESET");
-    const Duration service = peers_.settings_.service.Next(peers_.random_);
-    peers_.service_[client] = service;
-    peers_.network_.At(peers_.network_.now() + service, [this] {
-      if (socket_ != nullptr) socket_->Send(AsBytes(peers_.answer_));
-    });
+    MessageWriter writer(answer_);
+    switch (type) {
+      case frontend::kTerminate:
+        leaves_ = true;
+        return;
+      case frontend::kQuery:
+        if (body.starts_with(kSelect)) NoteClient(body.substr(kSelect.size()));
+        if (client_) {
+          AppendDescription(answer_);
+          AppendRows(answer_, peers_.settings_.talk);
+        } else {
+          writer.CommandComplete("RESET");
+        }
+        return Answer();
+      case frontend::kParse:
+        return writer.ParseComplete();
+      case frontend::kBind:
+        NoteClient(ParameterOf(body));
+        return writer.BindComplete();
+      case frontend::kDescribe:
+        return AppendDescription(answer_);
+      case frontend::kExecute:
+        return AppendRows(answer_, peers_.settings_.talk);
+      case frontend::kClose:
+        return writer.CloseComplete();
+      case frontend::kSync:
+        return Answer();
+      default:
+        return;
+    }
   }
-  void Answer(std::string_view tag) {
-    std::string bytes;
-    MessageWriter writer(bytes);
-    writer.CommandComplete(tag);
-    writer.ReadyForQuery(TransactionStatus::kIdle);
-    socket_->Send(AsBytes(bytes));
+  // Whose transaction this is, if it is a client's.
+  void NoteClient(std::string_view text) {
+    uint32_t client = 0;
+    const bool number =
+        std::from_chars(text.data(), text.data() + text.size(), client).ec == std::errc();
+    if (number && client < peers_.service_.size()) client_ = client;
+  }
+  // What concerns no client takes no time.
+  void Answer() {
+    MessageWriter(answer_).ReadyForQuery(TransactionStatus::kIdle);
+    if (!client_) return socket_->Send(AsBytes(std::exchange(answer_, {})));
+    const Duration service = peers_.settings_.service.Next(peers_.random_);
+    peers_.service_[*client_] = service;
+    client_.reset();
+    peers_.network_.At(peers_.network_.now() + service,
+                       [this, answer = std::exchange(answer_, {})] {
+                         if (socket_ != nullptr) socket_->Send(AsBytes(answer));
+                       });
   }
 
   StudyPeers& peers_;
   const uint32_t index_;
   sim::PeerSocket* socket_;
   std::string input_;
+  std::string answer_;              // not sent yet
+  std::optional<uint32_t> client_;  // who is answered
   bool logged_in_ = false;
   bool leaves_ = false;
 };
 
 StudyPeers::StudyPeers(sim::Network& network, const PeerSettings& settings, uint64_t seed)
-    : network_(network), settings_(settings), random_(seed), answer_(MakeAnswer()) {}
+    : network_(network),
+      settings_(settings),
+      random_(seed),
+      answer_bytes_(AnswerBytes(settings.talk)) {}
 
 StudyPeers::~StudyPeers() = default;
 
@@ -231,9 +366,16 @@ void StudyPeers::OnDone(uint32_t client, Time begun) {
     results_.wait.Record(latency - service_[client] - 4 * settings_.network);
   }
   if (ending_) return clients_[client]->Leave();
+  if (settings_.pace == Pace::kTogether) return AskTogether();
   Client* again = clients_[client].get();
   if (settings_.think.is_zero()) return again->Ask();
   network_.At(now + settings_.think.Next(random_), [again] { again->Ask(); });
+}
+
+void StudyPeers::AskTogether() {
+  if (++done_together_ < clients_.size()) return;
+  done_together_ = 0;
+  for (const auto& client : clients_) client->Ask();
 }
 
 void StudyPeers::OnFailed(const std::string& why) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
-// The outside of the scaling study: clients that ask one simple query after the other, and servers
-// that answer after a time drawn by chance. Neither costs anything: they are on other machines, one
+// The outside of the scaling study: clients that ask one query after the other, and servers that
+// answer after a time drawn by chance. Neither costs anything: they are on other machines, one
 // network latency away.
 //
 //   client i: "SELECT i" ─▶ pooler ─▶ server: draws a service time, notes it for client i, answers
+//
+// In the extended protocols i is the value of the statement's parameter.
 //
 // so that a client knows what part of its latency was service, and what was waiting: for a server,
 // for a core, for a lock.
@@ -22,12 +24,33 @@
 
 namespace trireme::bench {
 
+enum class Protocol : uint8_t {
+  kSimple,    // Query
+  kExtended,  // Parse, Bind, Describe, Execute and Sync of the empty names, in one send
+  kPrepared,  // Bind, Execute and Sync of a statement that was parsed after login
+};
+
+// How a transaction is said, and how long its texts are at least.
+struct Talk {
+  Protocol protocol = Protocol::kSimple;
+  uint32_t query_bytes = 0;
+  uint32_t answer_bytes = 10;
+};
+
+// When a client asks again.
+enum class Pace : uint8_t {
+  kEach,      // when it has its answer and has thought
+  kTogether,  // … and all others have theirs: all ask at once
+};
+
 struct PeerSettings {
   SocketAddress pooler;
   SocketAddress server;
   std::string user, database;
+  Talk talk;
   Draw service;
   Draw think;
+  Pace pace = Pace::kEach;
   Duration network{0};  // one way
 };
 
@@ -62,18 +85,20 @@ class StudyPeers final : private sim::PeerAcceptor {
   class Server;
   sim::PeerHandler& OnAccept(sim::PeerSocket& socket) override;
   void OnDone(uint32_t client, Time begun);
+  void AskTogether();
   void OnFailed(const std::string& why);
 
   sim::Network& network_;
   const PeerSettings settings_;
   Random random_;
-  std::string answer_;
+  const size_t answer_bytes_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::unique_ptr<Server>> servers_;
   std::vector<Duration> service_;  // of each client's last statement
   Results results_;
   uint64_t transactions_ = 0;
   uint32_t logged_in_ = 0;
+  size_t done_together_ = 0;  // of this round
   Time measured_from_ = kNever;
   bool ending_ = false;
   std::string first_failure_;

@@ -48,7 +48,7 @@ Config MakeConfig(const StudyPlan& plan) {
   route.pool.wait_notify = 0s;
   config.routes = {route};
   config.limits.clients_max = plan.clients;
-  config.limits.buffer_bytes = 2048;
+  config.limits.buffer_bytes = plan.buffer_bytes;
   config.limits.mail_slots = 64;  // a queue for each pair of cores: 128 cores have 16,000
   return InLookupOrder(std::move(config));
 }
@@ -104,8 +104,14 @@ Study::Study(const StudyPlan& plan)
   clocks_.set_peer_cost(plan.peer_cost);
 #ifdef TRIREME_MARKS
   listening = &clocks_;
-  queue_hook = [](QueueEvent event, const void*, const void*) { listening->OnQueue(event); };
-  shared_work_hook = [](SharedWork work, const void* what) { listening->OnSharedWork(work, what); };
+  queue_hook = [](QueueEvent event, const void*, const void*) {
+    const sim::Census::Outside outside;
+    listening->OnQueue(event);
+  };
+  shared_work_hook = [](SharedWork work, const void* what) {
+    const sim::Census::Outside outside;
+    listening->OnSharedWork(work, what);
+  };
 #endif
 }
 
@@ -127,6 +133,7 @@ StudyResult::Core& StudyResult::Core::operator-=(const Core& before) {
   steals_asked -= before.steals_asked;
   steals_received -= before.steals_received;
   grants_received -= before.grants_received;
+  submits -= before.submits;
   return *this;
 }
 
@@ -161,7 +168,11 @@ void Study::RunCore(uint32_t index) {
   const Status listening_now = shard.Listen();
   if (!listening_now.ok()) Fail(std::string(listening_now.message()));
   core.shard = &shard;
-  while (!shard.left()) shard.Turn();
+  while (!shard.left()) {
+    const sim::Census::Inside inside;
+    if (plan_.in_turn) plan_.in_turn();
+    shard.Turn();
+  }
   core.shard = nullptr;
 }
 
@@ -183,7 +194,8 @@ std::vector<StudyResult::Core> Study::Look() const {
                     .waits = pools.waits,
                     .steals_asked = pools.steals_asked,
                     .steals_received = pools.steals_granted,
-                    .grants_received = pools.grants_received});
+                    .grants_received = pools.grants_received,
+                    .submits = rings_[i]->counters().system_calls});
   }
   return seen;
 }
@@ -199,8 +211,10 @@ StudyResult Study::Run() {
                    .server = *SocketAddress::Numeric(kServerHost, kServerPort),
                    .user = kUser,
                    .database = kDatabase,
+                   .talk = plan_.talk,
                    .service = plan_.service,
                    .think = plan_.think,
+                   .pace = plan_.pace,
                    .network = plan_.costs.network},
       plan_.seed);
   peers_->Start(plan_.clients, kApart);
@@ -214,10 +228,12 @@ StudyResult Study::Run() {
   const uint64_t warm = plan_.warmup_transactions * plan_.clients;
   RunUntil([this, warm] { return peers_->transactions() >= warm; }, plan_.time_max);
   const std::vector<StudyResult::Core> before = Look();
+  const sim::Census census_before = sim::census;
   const Time start = kernel_.now();
   peers_->BeginMeasuring();
   RunUntil([this] { return peers_->results().transactions >= plan_.transactions; }, plan_.time_max);
   result_.measured = kernel_.now() - start;
+  result_.census = sim::census - census_before;
   result_.cores = Look();
   for (uint32_t i = 0; i < plan_.cores; ++i) {
     result_.cores[i] -= before[i];

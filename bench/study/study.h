@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "study/clocks.h"
 #include "study/costs.h"
 #include "study/peers.h"
+#include "test/sim/census.h"
 
 namespace trireme::bench {
 
@@ -31,16 +33,21 @@ struct StudyPlan {
   uint32_t hot_cores = 0;  // 0 = all alike
   double hot_share = 1;
   SharingConfig sharing;
+  Talk talk;
   Draw service;
   Draw think;
+  Pace pace = Pace::kEach;
   // Until each client has done so many on average, and then so many altogether; neither takes
   // longer than `time_max`.
   uint64_t warmup_transactions = 20;
   uint64_t transactions = 100'000;
   Duration time_max = 20s;
   Duration peer_cost{0};  // of clients and servers on the core's CPU, for each message to them
+  uint32_t buffer_bytes = 2048;  // limits.buffer_bytes; the least, for the sake of many cores
   uint64_t seed = 1;
   Costs costs;
+  // Called within each turn, as if it were part of the shard: for faults made on purpose.
+  std::function<void()> in_turn;
 };
 
 struct StudyResult {
@@ -51,11 +58,13 @@ struct StudyResult {
     uint64_t steals_asked = 0;
     uint64_t steals_received = 0;
     uint64_t grants_received = 0;  // unasked
+    uint64_t submits = 0;          // system calls that begin operations
     Core& operator-=(const Core& before);
   };
   StudyPeers::Results peers;
   Duration measured{0};
   std::vector<Core> cores;
+  sim::Census census;   // of all cores; zeros in a program that does not link it
   std::string failure;  // "" = all went well
 };
 

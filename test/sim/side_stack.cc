@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "test/sim/census.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define TRIREME_STACKS_ASAN 1
@@ -83,7 +84,10 @@ void SideStack::Resume() {
   Switch(outside_, inside_, Leaving::kForAWhile);
 }
 
-void SideStack::Suspend() { Switch(inside_, outside_, Leaving::kForAWhile); }
+void SideStack::Suspend() {
+  const Census::Outside outside;  // whoever goes on says whose code that is
+  Switch(inside_, outside_, Leaving::kForAWhile);
+}
 
 // Returns when somebody switches back.
 void SideStack::Switch(Context& from, Context& to, [[maybe_unused]] Leaving leaving) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "test/sim/census.h"
 #include "test/sim/hash.h"
 #include "test/sim/sim_ring_request.h"
 
@@ -32,6 +33,7 @@ SimRing::~SimRing() {
 // ---- turn ----
 
 uint32_t SimRing::SubmitAndReap(Time deadline) {
+  const Census::Outside outside;
   waiter_.Preempt(*this);
   ++counters_.turns;
   Publish();
@@ -98,6 +100,11 @@ void SimRing::Post(Entry entry) {
 
 void SimRing::PostWake() { Post(Entry{}); }
 
+void SimRing::WakeFromOutside() {
+  const Census::Outside outside;
+  PostWake();
+}
+
 uint32_t SimRing::Reap() {
   std::vector<Entry> due;
   std::vector<Entry> later;
@@ -140,12 +147,14 @@ void SimRing::Complete(Entry& entry) {
     ++counters_.no_buffers;
     published_target_ = std::min(published_target_ * 2, options_.published_max);
   }
+  const Census::Inside inside;
   op.handler(op, completion);
 }
 
 // ---- at once ----
 
 Result<int> SimRing::Listen(const SocketAddress& address, const ListenOptions& options) {
+  const Census::Outside outside;
   Result<Socket*> listener = kernel_.Bind(address, options);
   if (!listener.ok()) return listener.status();
   const int fd = kernel_.descriptors().Add(**listener);
@@ -154,6 +163,7 @@ Result<int> SimRing::Listen(const SocketAddress& address, const ListenOptions& o
 }
 
 Result<int> SimRing::Open(int family) {
+  const Census::Outside outside;
   const int error = -kernel_.descriptors().CheckRoom();
   if (error == 0) return kernel_.descriptors().Add(kernel_.NewSocket(family));
   Status status = Unavailable(std::string("cannot open a socket: ") + std::strerror(error));
@@ -161,13 +171,23 @@ Result<int> SimRing::Open(int family) {
   return status;
 }
 
-void SimRing::SetOptions(int fd, const SocketOptions&) { kernel_.descriptors().Get(fd); }
+void SimRing::SetOptions(int fd, const SocketOptions&) {
+  const Census::Outside outside;
+  kernel_.descriptors().Get(fd);
+}
 
-SocketAddress SimRing::PeerAddress(int fd) { return kernel_.descriptors().Get(fd).peer(); }
+SocketAddress SimRing::PeerAddress(int fd) {
+  const Census::Outside outside;
+  return kernel_.descriptors().Get(fd).peer();
+}
 
-SocketAddress SimRing::LocalAddress(int fd) { return kernel_.descriptors().Get(fd).local(); }
+SocketAddress SimRing::LocalAddress(int fd) {
+  const Census::Outside outside;
+  return kernel_.descriptors().Get(fd).local();
+}
 
 void SimRing::Shutdown(int fd, int how) {
+  const Census::Outside outside;
   waiter_.Preempt(*this);
   ++counters_.system_calls;
   waiter_.OnWork(*this, SimWaiter::Work::kClose);
@@ -175,6 +195,7 @@ void SimRing::Shutdown(int fd, int how) {
 }
 
 void SimRing::Close(int fd) {
+  const Census::Outside outside;
   waiter_.Preempt(*this);
   ++counters_.system_calls;
   waiter_.OnWork(*this, SimWaiter::Work::kClose);

@@ -7,7 +7,7 @@
 //
 // Beyond that it watches the program: bytes under a send must not change until it completes, an op
 // must outlive what it has in flight, a closed fd must not be used. A breach is a
-// SimKernel::Violation.
+// SimKernel::Violation. What it does itself does not count as the program's (census.h).
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ class SimRing final : public Ring {
   // All rings of the fleet by index; outlives them.
   void SetSiblings(std::span<SimRing* const> rings) { siblings_ = rings; }
   // What the main thread does: ends the sleep as Wake() does.
-  void WakeFromOutside() { PostWake(); }
+  void WakeFromOutside();
   // A sleeping core would go on now.
   bool Runnable() const;
   SimKernel& kernel() { return kernel_; }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "test/sim/census.h"
 #include "test/sim/hash.h"
 #include "test/sim/sim_ring.h"
 #include "test/sim/sim_ring_request.h"
@@ -51,18 +52,24 @@ void SimRing::Push(std::unique_ptr<Request> request) {
 }
 
 void SimRing::BeginAccept(Op& op, int listener_fd) {
+  const Census::Outside outside;
   Push(NewRequest(Kind::kAccept, op, listener_fd));
 }
 
 void SimRing::BeginConnect(Op& op, int fd, const SocketAddress& address) {
+  const Census::Outside outside;
   auto request = NewRequest(Kind::kConnect, op, fd);
   request->address = &address;
   Push(std::move(request));
 }
 
-void SimRing::BeginReceive(Op& op, int fd) { Push(NewRequest(Kind::kReceive, op, fd)); }
+void SimRing::BeginReceive(Op& op, int fd) {
+  const Census::Outside outside;
+  Push(NewRequest(Kind::kReceive, op, fd));
+}
 
 void SimRing::BeginSend(Op& op, int fd, Bytes bytes) {
+  const Census::Outside outside;
   ++counters_.sends;
   auto request = NewRequest(Kind::kSend, op, fd);
   request->bytes = bytes;
@@ -71,6 +78,7 @@ void SimRing::BeginSend(Op& op, int fd, Bytes bytes) {
 }
 
 void SimRing::BeginSendVector(Op& op, int fd, const msghdr& message) {
+  const Census::Outside outside;
   ++counters_.sends;
   auto request = NewRequest(Kind::kSend, op, fd);
   request->message = &message;
@@ -79,10 +87,12 @@ void SimRing::BeginSendVector(Op& op, int fd, const msghdr& message) {
 }
 
 void SimRing::Cancel(Op& op) {
+  const Census::Outside outside;
   if (op.in_flight > 0) Push(NewRequest(Kind::kCancel, op, -1));
 }
 
 void SimRing::Wake(uint32_t ring_index) {
+  const Census::Outside outside;
   TRIREME_ASSERT(ring_index < siblings_.size());
   waiter_.Preempt(*this);
   ++counters_.wakes_sent;
