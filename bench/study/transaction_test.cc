@@ -219,11 +219,8 @@ std::string FaultsWith(std::function<void()> in_turn) {
 void* volatile kept = nullptr;
 volatile size_t payload_bytes = kPayloadBytes;
 
-// One line that says so much.
-MATCHER_P(Says, what, "") {
-  return arg.ends_with(std::string(" ") + what + "\n") &&
-         std::count(arg.begin(), arg.end(), '\n') == 1;
-}
+// One of its lines.
+MATCHER_P(Says, what, "") { return arg.find(std::string(" ") + what + "\n") != std::string::npos; }
 
 TEST(Census, IsLinked) { EXPECT_TRUE(Census::linked()); }
 
@@ -256,10 +253,10 @@ TEST(Census, SeesAPayloadCopiedInATurn) {
   const std::string from(kPayloadBytes, 'x');
   std::string to(kPayloadBytes, ' ');
   const std::string said = FaultsWith([&] { std::memcpy(to.data(), from.data(), payload_bytes); });
-  EXPECT_THAT(said, testing::HasSubstr(" copies of payload\n"));
-  EXPECT_THAT(said, testing::HasSubstr(" bytes copied for each transaction\n"));
+  EXPECT_THAT(said, Says("copies of payload"));
+  EXPECT_THAT(said, Says("bytes copied for each transaction"));
   EXPECT_THAT(FaultsWith([&] { std::memmove(to.data(), from.data(), payload_bytes); }),
-              testing::HasSubstr(" copies of payload\n"));
+              Says("copies of payload"));
 }
 
 TEST(Census, SeesAPayloadCopiedInSmallPieces) {
