@@ -64,6 +64,8 @@ Json OfCore(const StudyResult::Core& core) {
           {"steals_asked", core.steals_asked},
           {"steals_received", core.steals_received},
           {"grants_received", core.grants_received},
+          {"hand_over_p50_us", Seconds(core.hand_over_p50) * 1e6},
+          {"hand_over_p99_us", Seconds(core.hand_over_p99) * 1e6},
           {"mails_sent", account.mails},
           {"wake_ups_sent", account.wakes},
           {"locks", account.locks},

@@ -189,13 +189,16 @@ std::vector<StudyResult::Core> Study::Look() const {
   std::vector<StudyResult::Core> seen;
   for (uint32_t i = 0; i < plan_.cores; ++i) {
     const PoolShard::Counters pools = cores_[i].shard->pools().Totals();
+    const Histogram& hand_overs = cores_[i].shard->pools().hand_overs();
     seen.push_back({.account = clocks_.account(i),
                     .checkouts = pools.checkouts,
                     .waits = pools.waits,
                     .steals_asked = pools.steals_asked,
                     .steals_received = pools.steals_granted,
                     .grants_received = pools.grants_received,
-                    .submits = rings_[i]->counters().system_calls});
+                    .submits = rings_[i]->counters().system_calls,
+                    .hand_over_p50 = hand_overs.Percentile(0.5),
+                    .hand_over_p99 = hand_overs.Percentile(0.99)});
   }
   return seen;
 }

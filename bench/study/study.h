@@ -59,6 +59,9 @@ struct StudyResult {
     uint64_t steals_received = 0;
     uint64_t grants_received = 0;  // unasked
     uint64_t submits = 0;          // system calls that begin operations
+    // Of servers from other cores, warm-up included.
+    Duration hand_over_p50{0};
+    Duration hand_over_p99{0};
     Core& operator-=(const Core& before);
   };
   StudyPeers::Results peers;

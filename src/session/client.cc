@@ -28,17 +28,27 @@ Client::~Client() {
 void Client::Begin(Arrival arrival) {
   listener_index_ = static_cast<uint16_t>(arrival.listener_index);
   connected_at_ = idle_since_ = clients_.now();
-  login_ = std::make_unique<Login>(*this, clients_);
+  rare().login = std::make_unique<Login>(*this, clients_);
   const Duration limit = clients_.config().timeouts.client_login;
   if (limit > 0s) clients_.timers().Schedule(timer_, connected_at_ + limit);
   stream_.Adopt(arrival.fd);
 }
 
+Client::Rare& Client::rare() {
+  if (rare_ == nullptr) rare_ = std::make_unique<Rare>();
+  return *rare_;
+}
+
+void Client::FreeRare() {
+  if (rare_ != nullptr && rare_->empty()) rare_.reset();
+}
+
 // We may be inside a call of it: it dies at the end of the turn.
 void Client::DropLogin() {
-  if (login_ == nullptr) return;
-  login_->Cancel();
-  clients_.Bury(std::move(login_));
+  if (login() == nullptr) return;
+  login()->Cancel();
+  clients_.Bury(std::move(rare_->login));
+  FreeRare();
 }
 
 void Client::EnterPool(WishRef wish) {
@@ -66,8 +76,8 @@ void Client::BeginConsole(ConsoleRole role, std::string_view name) {
   clients_.timers().Cancel(timer_);
   DropLogin();
   state_ = State::kConsole;
-  console_ = std::make_unique<ConsoleSession>(*this, clients_, role, name);
-  console_->Begin();
+  rare().console = std::make_unique<ConsoleSession>(*this, clients_, role, name);
+  rare_->console->Begin();
 }
 
 // --- bytes and ends ---
@@ -85,10 +95,10 @@ void Client::OnReceive(Slice&& slice) {
   inbox_.Push(std::move(slice));
   switch (state_) {
     case State::kLogin:
-      login_->OnBytes();
+      login()->OnBytes();
       return;
     case State::kConsole:
-      console_->OnBytes();
+      console_session()->OnBytes();
       return;
     case State::kWaiting:
       if (clients_.streams().buffers().scarce()) inbox_.MoveToHeap(clients_.streams().buffers());
@@ -193,7 +203,8 @@ void Client::Close(std::string_view reason, Farewell farewell) {
   clients_.OnClientClosing(*this, reason);
   state_ = State::kClosing;
   DropLogin();
-  if (console_ != nullptr) clients_.Bury(std::move(console_));
+  if (console_session() != nullptr) clients_.Bury(std::move(rare_->console));
+  FreeRare();
   inbox_.Clear();
   clients_.timers().Cancel(timer_);
   if (farewell == Farewell::kFlush) {
@@ -273,7 +284,7 @@ void Client::Drain() {
       CloseWith(clients_.ShutdownError(), "shutdown");
       return;
     case State::kConsole:
-      console_->EndIfDraining();
+      console_session()->EndIfDraining();
       return;
     case State::kClosing:
     case State::kClosed:
@@ -282,15 +293,16 @@ void Client::Drain() {
 }
 
 std::string_view Client::console_user() const {
-  return console_ != nullptr ? std::string_view(console_->user()) : std::string_view();
+  return console_session() != nullptr ? std::string_view(console_session()->user())
+                                      : std::string_view();
 }
 
 // --- cancel ---
 
 bool Client::ProvesKey(Bytes secret) const {
   if (account_ == nullptr) return false;
-  if (cancel_secret_long_ != nullptr) {
-    return ConstantTimeEqual(secret, {cancel_secret_long_.get(), kLongCancelSecretBytes});
+  if (rare_ != nullptr && rare_->cancel_secret_long != nullptr) {
+    return ConstantTimeEqual(secret, {rare_->cancel_secret_long.get(), kLongCancelSecretBytes});
   }
   std::byte expected[4];
   StoreBig32(expected, cancel_secret_);

@@ -238,6 +238,21 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   };
   enum class ResetVerdict : uint8_t { kNone, kReset, kWait };
   ParameterWork& parameter_work();
+  // What few clients have, or all for a while only. nullptr: none of it.
+  struct Rare {
+    std::unique_ptr<Login> login;                     // kLogin
+    std::unique_ptr<ConsoleSession> console;          // kConsole
+    std::unique_ptr<std::byte[]> cancel_secret_long;  // 32 bytes, protocol 3.2
+    std::unique_ptr<ParameterWork> parameter_work;
+    bool empty() const { return !login && !console && !cancel_secret_long && !parameter_work; }
+  };
+  Rare& rare();
+  Login* login() const { return rare_ != nullptr ? rare_->login.get() : nullptr; }
+  ConsoleSession* console_session() const {
+    return rare_ != nullptr ? rare_->console.get() : nullptr;
+  }
+  void FreeRare();  // if it is empty
+  bool works_on_parameters() const { return rare_ != nullptr && rare_->parameter_work != nullptr; }
   ResetVerdict LookForReset(const SessionEffects& effects, char type);
   void BeginReset();
   bool OnResetReady(const Replies::Counts& counts);
@@ -278,15 +293,16 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   Inbox inbox_;
   Requests requests_;
   State state_ = State::kLogin;
-  bool pumping_ = false;     // PumpRequests is on the stack
-  bool draining_ = false;    // end after this transaction
-  bool peer_done_ = false;   // the client will send no more
-  bool cancel_due_ = false;  // a cancel came while our own SETs ran: sent on when they are done
-  bool watched_ = false;     // its texts are read for what they leave
+  bool pumping_ : 1 = false;     // PumpRequests is on the stack
+  bool draining_ : 1 = false;    // end after this transaction
+  bool peer_done_ : 1 = false;   // the client will send no more
+  bool cancel_due_ : 1 = false;  // a cancel came while our own SETs ran: sent on when they are done
+  bool watched_ : 1 = false;     // its texts are read for what they leave
   DeferredBegin deferred_ = DeferredBegin::kNone;  // without a server: kNone, kBegun, kFailed
   TextRules text_rules_;
   uint16_t listener_index_ = 0;
   uint32_t need_ = 0;  // of the message at the front of the inbox, to judge it
+  uint32_t cancel_secret_ = 0;
   const uint64_t id_;
   Server* server_ = nullptr;
   Account* account_ = nullptr;
@@ -294,12 +310,8 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   WishRef startup_;                               // the wish at login, to which RESET goes back
   std::unique_ptr<ClientStatements> statements_;  // of a client that prepares any
   std::unique_ptr<Traces> traces_;                // of a client that may have left any
-  std::unique_ptr<ParameterWork> parameter_work_;
+  std::unique_ptr<Rare> rare_;
   uint64_t satisfied_hash_ = 0;  // server parameters that fulfil the wish, as found last time
-  uint32_t cancel_secret_ = 0;
-  std::unique_ptr<std::byte[]> cancel_secret_long_;  // 32 bytes, protocol 3.2
-  std::unique_ptr<Login> login_;                     // kLogin only
-  std::unique_ptr<ConsoleSession> console_;          // kConsole only
   Time connected_at_{};
   Time request_since_{};  // the query at hand, or the last one, or the wait for a server
   Time transaction_since_{};

@@ -38,8 +38,9 @@ bool OwesReady(const ExpectedReplies& owed) {
 }  // namespace
 
 Client::ParameterWork& Client::parameter_work() {
-  if (parameter_work_ == nullptr) parameter_work_ = std::make_unique<ParameterWork>();
-  return *parameter_work_;
+  auto& work = rare().parameter_work;
+  if (work == nullptr) work = std::make_unique<ParameterWork>();
+  return *work;
 }
 
 // A text that is about to be sent. In the extended protocol it may be executed before the next
@@ -65,8 +66,7 @@ Client::ResetVerdict Client::LookForReset(const SessionEffects& effects, char ty
 // What it undoes has been executed, unless it failed.
 bool Client::ActOnSync() {
   if (OwesReady(server_->replies().owed())) return false;
-  const bool reset =
-      parameter_work_ != nullptr && parameter_work_->reset == ParameterWork::Reset::kSeen;
+  const bool reset = works_on_parameters() && parameter_work().reset == ParameterWork::Reset::kSeen;
   if (reset) BeginReset();
   requests_.OnTextSeen(reset ? Leaves::kReset : Leaves::kNothing);
   return true;
@@ -74,7 +74,7 @@ bool Client::ActOnSync() {
 
 // Its ReadyForQuery is the next one, and will be held back.
 void Client::BeginReset() {
-  ParameterWork& work = *parameter_work_;
+  ParameterWork& work = parameter_work();
   work.told = server_->parameters();
   work.reset = ParameterWork::Reset::kRuns;
 }
@@ -82,7 +82,7 @@ void Client::BeginReset() {
 // ReadyForQuery has come, of the text or of our SETs. False: these go out now.
 bool Client::OnResetReady(const Replies::Counts& counts) {
   using Reset = ParameterWork::Reset;
-  ParameterWork& work = *parameter_work_;
+  ParameterWork& work = parameter_work();
   const TransactionStatus status = server_->replies().status();
   if (work.reset == Reset::kRuns) {
     if (counts.errors > 0 || status == TransactionStatus::kFailed) {
@@ -115,7 +115,7 @@ bool Client::ReturnsPlainly() const {
 
 // False: there is nothing to do.
 bool Client::Restore() {
-  ParameterWork& work = *parameter_work_;
+  ParameterWork& work = parameter_work();
   const std::string sql = SqlToRestore(work.undone, server_->parameters(), server_->baseline());
   if (sql.empty()) return false;
   std::string message;

@@ -312,8 +312,7 @@ void Client::OnPlainText(const SessionEffects& effects) {
   }
   TakeParameters(
       ApplyPlain(effects, {.wish = *wish_, .has = server_->parameters()}, LoginValues()));
-  const bool told =
-      parameter_work_ != nullptr && parameter_work_->reset == ParameterWork::Reset::kTold;
+  const bool told = works_on_parameters() && parameter_work().reset == ParameterWork::Reset::kTold;
   if (!told) TellStartupValues();
   if (pins() != 0) ChangeParameters();
 }

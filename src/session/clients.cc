@@ -139,7 +139,8 @@ void Clients::OnPeriod() {
 
 void Clients::OnSnapshot(Handle requester, const FleetSnapshot& fleet) {
   Client* client = clients_.Find(requester);
-  if (client != nullptr && client->console_ != nullptr) client->console_->OnSnapshot(fleet);
+  if (client != nullptr && client->console_session() != nullptr)
+    client->console_session()->OnSnapshot(fleet);
 }
 
 // --- accounts and limits ---
@@ -356,8 +357,8 @@ void Clients::DeriveKeys(Client& client, const ScramKeyRequest& request) {
 void Clients::OnKeysDerived(KeyJob& job) {
   --jobs_;
   Client* client = clients_.Find(job.client);
-  if (job.state == Job::State::kWorked && client != nullptr && client->login_ != nullptr) {
-    client->login_->OnKeys(job.keys);
+  if (job.state == Job::State::kWorked && client != nullptr && client->login() != nullptr) {
+    client->login()->OnKeys(job.keys);
   }
   delete &job;
 }

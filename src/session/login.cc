@@ -543,8 +543,9 @@ void Login::SendWelcome() {
     return Fail(Fatal(sqlstate::kInternalError, "could not generate a cancel key"));
   }
   if (minor_ >= 2) {
-    client_.cancel_secret_long_ = std::make_unique<std::byte[]>(kLongCancelSecretBytes);
-    std::copy(std::begin(secret), std::end(secret), client_.cancel_secret_long_.get());
+    auto& kept = client_.rare().cancel_secret_long;
+    kept = std::make_unique<std::byte[]>(kLongCancelSecretBytes);
+    std::copy(std::begin(secret), std::end(secret), kept.get());
   } else {
     client_.cancel_secret_ = LoadBig32(secret);
   }

@@ -408,8 +408,8 @@ bool Client::ActOnInjectedError(Request failed, PgError error) {
   }
   if (deferred_ == DeferredBegin::kJoinedFailed && error.sqlstate == kFailingSqlstate) return true;
   // The changes were one transaction, now undone.
-  if (parameter_work_ != nullptr && parameter_work_->before) {
-    server_->parameters() = *parameter_work_->before;
+  if (works_on_parameters() && parameter_work().before) {
+    server_->parameters() = *parameter_work().before;
   }
   error.severity = severity::kFatal;
   CloseWith(error, failed == Request::kQuery ? "a session parameter was refused by the server"
@@ -469,23 +469,24 @@ void Client::OnReady() {
   }
   request_since_ = idle_since_ = now;
   deferred_ = DeferredBegin::kNone;
-  if (parameter_work_ != nullptr || statements_ != nullptr || traces_ != nullptr) [[unlikely]]
+  if (rare_ != nullptr || statements_ != nullptr || traces_ != nullptr) [[unlikely]]
     OnRareReady(counts);
   Watch();
 }
 
 void Client::OnRareReady(const Replies::Counts& counts) {
-  if (parameter_work_ != nullptr) {
+  if (works_on_parameters()) {
     using Reset = ParameterWork::Reset;
-    parameter_work_->before.reset();
-    const Reset reset = parameter_work_->reset;
+    parameter_work().before.reset();
+    const Reset reset = parameter_work().reset;
     if ((reset == Reset::kRuns || reset == Reset::kRestores) && !OnResetReady(counts)) return;
   }
   if (statements_ != nullptr) statements_->OnReady();
   if (traces_ != nullptr) SettleTraces(counts);
-  if (parameter_work_ != nullptr) {
-    parameter_work_->reset = ParameterWork::Reset::kNone;
-    if (!parameter_work_->before) parameter_work_.reset();
+  if (works_on_parameters()) {
+    parameter_work().reset = ParameterWork::Reset::kNone;
+    if (!parameter_work().before) rare_->parameter_work.reset();
+    FreeRare();
   }
 }
 
@@ -527,7 +528,7 @@ void Client::ReturnIfFree() {
 
 void Client::OnDrained() {
   if (server_ != nullptr && server_->stream().receive_paused()) server_->stream().ResumeReceive();
-  if (state_ == State::kConsole) console_->OnBytes();
+  if (state_ == State::kConsole) console_session()->OnBytes();
   if (state_ == State::kIdle || state_ == State::kLinked) PumpRequests();
 }
 
