@@ -74,6 +74,14 @@ class Client:
         self.answer = b""
         return True
 
+    def leave(self, request):
+        """Asks once, and says goodbye; the other end has closed when this returns."""
+        self.ask(request)
+        self.socket.sendall(message(b"X", b""))
+        while self.socket.recv(65536):
+            pass
+        self.close()
+
     def close(self):
         self.socket.close()
 

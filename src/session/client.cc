@@ -225,9 +225,9 @@ void Client::LetGoOfServer() {
   const bool clean = server.replies().clean() && server.inbox().empty();
   // The reset query runs next: what it did to parameters that the server does not report, nobody
   // knows.
-  const bool left = traces_ != nullptr && !traces_->free();
+  const bool left = kept_traces() != nullptr && !kept_traces()->free();
   const bool lasting = (pins() & pin::kLasting) != 0;
-  traces_.reset();
+  DropTraces();
   if (keeps_server() || !clean || left) ForgetUnreported(server.baseline(), server.parameters());
   if (requests_.mid_forward()) {
     account_->pool->Abandon(server, AbandonReason::kBrokenMidMessage);

@@ -75,7 +75,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   const Stream& stream() const { return stream_; }
   uint32_t waiting_bytes() const { return inbox_.size(); }  // received, and not passed on yet
   const WishRef& wish() const { return wish_; }
-  Pins pins() const { return traces_ != nullptr ? traces_->pins : Pins{0}; }
+  Pins pins() const { return kept_traces() != nullptr ? kept_traces()->pins : Pins{0}; }
   Time connected_at() const { return connected_at_; }
   Time request_since() const { return request_since_; }
   bool console() const { return state_ == State::kConsole; }
@@ -244,9 +244,14 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
     std::unique_ptr<ConsoleSession> console;          // kConsole
     std::unique_ptr<std::byte[]> cancel_secret_long;  // 32 bytes, protocol 3.2
     std::unique_ptr<ParameterWork> parameter_work;
-    bool empty() const { return !login && !console && !cancel_secret_long && !parameter_work; }
+    std::unique_ptr<Traces> traces;  // of a client that may have left any
+    bool empty() const {
+      return !login && !console && !cancel_secret_long && !parameter_work && !traces;
+    }
   };
   Rare& rare();
+  Traces* kept_traces() const { return rare_ != nullptr ? rare_->traces.get() : nullptr; }
+  void DropTraces();
   Login* login() const { return rare_ != nullptr ? rare_->login.get() : nullptr; }
   ConsoleSession* console_session() const {
     return rare_ != nullptr ? rare_->console.get() : nullptr;
@@ -309,7 +314,6 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   WishRef wish_;
   WishRef startup_;                               // the wish at login, to which RESET goes back
   std::unique_ptr<ClientStatements> statements_;  // of a client that prepares any
-  std::unique_ptr<Traces> traces_;                // of a client that may have left any
   std::unique_ptr<Rare> rare_;
   uint64_t satisfied_hash_ = 0;  // server parameters that fulfil the wish, as found last time
   Time connected_at_{};

@@ -110,7 +110,7 @@ bool Client::OnResetReady(const Replies::Counts& counts) {
 // What the text did is known without asking, and the server is about to be given back.
 bool Client::ReturnsPlainly() const {
   return !keeps_server() && server_->replies().status() == TransactionStatus::kIdle &&
-         traces_ != nullptr && traces_->alone && IsPlain(*traces_->alone, pins());
+         kept_traces() != nullptr && kept_traces()->alone && IsPlain(*kept_traces()->alone, pins());
 }
 
 // False: there is nothing to do.

@@ -66,9 +66,10 @@ bool Client::MayPassUnseen(Bytes query) const {
   if (query.size() <= kHeadBytes) return true;  // not even the zero: refused as well
   if (query.size() > kTextBytesMax) return false;
   const std::string_view text = AsText(query.subspan(kHeadBytes, query.size() - kHeadBytes - 1));
-  const TextVerdict verdict = JudgeText(text, text_rules_, numbers());
+  const Numbers numbers = this->numbers();
+  const TextVerdict verdict = JudgeText(text, text_rules_, numbers);
   if (verdict == TextVerdict::kTransaction && defers_begin()) return false;
-  return !MustAnalyze(verdict, numbers());
+  return !MustAnalyze(verdict, numbers);
 }
 
 // The text of the message at the front may leave something. False: it has to wait.
@@ -131,9 +132,9 @@ bool Client::ActOnQueryText(std::string_view text) {
   }
   const ResetVerdict verdict = LookForReset(effects, frontend::kQuery);
   if (verdict == ResetVerdict::kWait) return false;
-  const bool alone = !AnythingOfClientOwed() &&
-                     server_->replies().status() == TransactionStatus::kIdle &&
-                     (traces_ == nullptr || (traces_->doubt.empty() && !traces_->alone));
+  const bool alone =
+      !AnythingOfClientOwed() && server_->replies().status() == TransactionStatus::kIdle &&
+      (kept_traces() == nullptr || (kept_traces()->doubt.empty() && !kept_traces()->alone));
   const Touch touch = TouchOf(effects, PinsPerhaps());
   if (alone && ErrorUndoes(effects, pins()) && !touch.reads_sequences) {
     Doubt doubt = touch.doubt;
@@ -199,10 +200,10 @@ Numbers Client::numbers() const {
 
 // What keeps the server, or may when all that is under way is answered.
 Pins Client::PinsPerhaps() const {
-  if (traces_ == nullptr) return 0;
-  Pins pins = traces_->pins | traces_->doubt.pins;
-  if (traces_->asked) pins |= traces_->asked->pins;
-  if (traces_->alone) pins |= TouchOf(*traces_->alone, pins).doubt.pins;
+  if (kept_traces() == nullptr) return 0;
+  Pins pins = kept_traces()->pins | kept_traces()->doubt.pins;
+  if (kept_traces()->asked) pins |= kept_traces()->asked->pins;
+  if (kept_traces()->alone) pins |= TouchOf(*kept_traces()->alone, pins).doubt.pins;
   return pins;
 }
 
@@ -225,11 +226,18 @@ bool Client::RefusesTraces(std::string_view text) {
 // --- doubt ---------------------------------------------------------------------------------------
 
 Client::Traces& Client::traces() {
-  if (traces_ == nullptr) {
-    traces_ = std::make_unique<Traces>();
-    traces_->earlier = clients_.wishes().Intern(*wish_);
+  auto& traces = rare().traces;
+  if (traces == nullptr) {
+    traces = std::make_unique<Traces>();
+    traces->earlier = clients_.wishes().Intern(*wish_);
   }
-  return *traces_;
+  return *traces;
+}
+
+void Client::DropTraces() {
+  if (rare_ == nullptr) return;
+  rare_->traces.reset();
+  FreeRare();
 }
 
 void Client::AddTouch(const Touch& touch) {
@@ -285,8 +293,8 @@ void Client::AddPins(Pins pins) {
 
 // Nothing is owed. `counts`: what was answered since then.
 void Client::SettleTraces(const Replies::Counts& counts) {
-  if (traces_ == nullptr || !server_->replies().clean()) return;
-  if (const auto alone = std::exchange(traces_->alone, std::nullopt)) {
+  if (kept_traces() == nullptr || !server_->replies().clean()) return;
+  if (const auto alone = std::exchange(kept_traces()->alone, std::nullopt)) {
     const bool by_itself = counts.queries == 1;
     if (by_itself && counts.errors == 0 && IsPlain(*alone, pins())) {
       OnPlainText(*alone);
@@ -295,11 +303,11 @@ void Client::SettleTraces(const Replies::Counts& counts) {
     }
   }
   UpdateAuthorizationPin();
-  Traces& traces = *traces_;
+  Traces& traces = *kept_traces();
   if (counts.queries > 0) traces.questions_failed = 0;
   if (!traces.doubt.empty() && traces.questions_failed < kQuestionsMax) return Ask();
   if (!traces.free()) return;
-  traces_.reset();
+  DropTraces();
   server_->ForgetTraces();
 }
 
@@ -307,7 +315,7 @@ void Client::SettleTraces(const Replies::Counts& counts) {
 void Client::OnPlainText(const SessionEffects& effects) {
   for (const Effect& effect : effects.effects) {
     if (effect.kind == EffectKind::kDiscardAll || effect.kind == EffectKind::kDiscardSequences) {
-      traces_->pins &= ~pin::kSequence;
+      kept_traces()->pins &= ~pin::kSequence;
     }
   }
   TakeParameters(
@@ -321,15 +329,15 @@ void Client::OnPlainText(const SessionEffects& effects) {
 
 void Client::Ask() {
   std::string message;
-  MessageWriter(message).Query(Question(traces_->doubt));
+  MessageWriter(message).Query(Question(kept_traces()->doubt));
   server_->replies().Expect(Request::kQuery, Disposition::kAsk);
   server_->stream().SendCopy(AsBytes(message));
-  traces_->asked = std::exchange(traces_->doubt, Doubt());
+  kept_traces()->asked = std::exchange(kept_traces()->doubt, Doubt());
 }
 
 void Client::OnAnswer(Bytes row) {
-  TRIREME_ASSERT(traces_ != nullptr && traces_->asked.has_value());
-  Traces& traces = *traces_;
+  TRIREME_ASSERT(kept_traces() != nullptr && kept_traces()->asked.has_value());
+  Traces& traces = *kept_traces();
   const std::optional<Answer> answer = ParseAnswer(row, *traces.asked);
   if (!answer) return OnQuestionFailed();
   traces.pins &= ~(traces.asked->pins | pin::kUnknown);
@@ -346,7 +354,7 @@ void Client::OnAnswer(Bytes row) {
 // A cancel that came too late, statement_timeout, a catalog that may not be read: until the server
 // has answered, the client keeps it.
 void Client::OnQuestionFailed() {
-  Traces& traces = *traces_;
+  Traces& traces = *kept_traces();
   traces.doubt.Add(*traces.asked);
   traces.asked.reset();
   ++traces.questions_failed;
@@ -385,7 +393,7 @@ void Client::UpdateAuthorizationPin() {
   if (now != nullptr && before != nullptr && *now != *before) {
     AddPins(pin::kAuthorization);
   } else {
-    traces_->pins &= ~pin::kAuthorization;
+    kept_traces()->pins &= ~pin::kAuthorization;
   }
 }
 

@@ -91,8 +91,9 @@ bool Client::PassWholePipeline(Slice& slice) {
   if (keeps_server() || caches_plans()) return false;
   auto pipeline = requests_.WholePipeline(slice.bytes(), clients_.request_limits());
   if (!pipeline) return false;
-  const TextVerdict verdict = JudgeText(pipeline->text, text_rules_, numbers());
-  if (MustAnalyze(verdict, numbers())) return false;
+  const Numbers numbers = this->numbers();
+  const TextVerdict verdict = JudgeText(pipeline->text, text_rules_, numbers);
+  if (MustAnalyze(verdict, numbers)) return false;
   if (verdict == TextVerdict::kNumbers) pipeline->leaves = Leaves::kNumbers;
   if (!LentAtOnce()) {
     WaitWith(std::move(slice));
@@ -469,7 +470,7 @@ void Client::OnReady() {
   }
   request_since_ = idle_since_ = now;
   deferred_ = DeferredBegin::kNone;
-  if (rare_ != nullptr || statements_ != nullptr || traces_ != nullptr) [[unlikely]]
+  if (rare_ != nullptr || statements_ != nullptr) [[unlikely]]
     OnRareReady(counts);
   Watch();
 }
@@ -482,7 +483,7 @@ void Client::OnRareReady(const Replies::Counts& counts) {
     if ((reset == Reset::kRuns || reset == Reset::kRestores) && !OnResetReady(counts)) return;
   }
   if (statements_ != nullptr) statements_->OnReady();
-  if (traces_ != nullptr) SettleTraces(counts);
+  if (kept_traces() != nullptr) SettleTraces(counts);
   if (works_on_parameters()) {
     parameter_work().reset = ParameterWork::Reset::kNone;
     if (!parameter_work().before) rare_->parameter_work.reset();
@@ -507,7 +508,7 @@ void Client::OnParameter(Bytes body) {
 }
 
 bool Client::may_return() const {
-  return !keeps_server() && traces_ == nullptr && server_->replies().clean() &&
+  return !keeps_server() && kept_traces() == nullptr && server_->replies().clean() &&
          !requests_.mid_forward() && server_->inbox().empty();
 }
 
