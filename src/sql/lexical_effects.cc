@@ -60,11 +60,11 @@ Argument TakeArgument(TokenCursor& cursor) {
   const bool negative = cursor.peek().IsOperator("-");
   if (negative) cursor.Take();
   const SqlToken first = cursor.peek();
-  const bool word = first.IsWord("true") || first.IsWord("false");
-  if (first.IsWord("null")) {
+  const bool word = first.IsWord("true") || first.IsWord("false") || first.IsConstantString();
+  if (first.IsWord("null") && !negative) {
     argument.kind = Argument::Kind::kNull;
     cursor.Take();
-  } else if (word || first.kind == Kind::kNumber || first.IsConstantString()) {
+  } else if (first.kind == Kind::kNumber || (word && !negative)) {
     if (const std::optional<std::string> value = TokenValue(first, cursor.rules())) {
       argument = {.kind = Argument::Kind::kConstant, .text = (negative ? "-" : "") + *value};
     }

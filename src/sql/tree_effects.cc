@@ -82,6 +82,12 @@ std::string ModesOf(const std::vector<TreeNode>& options) {
   return modes;
 }
 
+// A search path with it, or a parameter that nobody can tell.
+bool NamesTempSchema(const Effect& effect) {
+  return (effect.name.empty() || EqualsLower(effect.name, "search_path")) &&
+         effect.value.find("pg_temp") != std::string::npos;
+}
+
 class Walk {
  public:
   Walk(std::string_view text, TextRules rules) : text_(text), rules_(rules) {}
@@ -242,7 +248,7 @@ void Walk::VisitCall(const TreeNode& call) {
   Effect effect = FunctionEffect(function, name, arguments);
   effect.conditional = std::none_of(certain_.begin(), certain_.end(),
                                     [&call](const TreeNode& c) { return c.IsSame(call); });
-  const bool path = effect.value_known && effect.value.find("pg_temp") != std::string::npos;
+  const bool path = effect.value_known && NamesTempSchema(effect);
   effects_.push_back(std::move(effect));
   if (path) Add(kUseTempSchema, "pg_temp");
 }
@@ -295,7 +301,7 @@ void Walk::OnSetValue(const TreeNode& set, EffectScope scope) {
     elements.push_back(literal.value_or(Literal{}).text);
   }
   if (effect.value_known) effect.value = StoredValue(effect.name, elements);
-  const bool path = effect.value.find("pg_temp") != std::string::npos;
+  const bool path = NamesTempSchema(effect);
   effects_.push_back(ParameterEffect(std::move(effect)));
   if (path) Add(kUseTempSchema, "pg_temp");
 }
