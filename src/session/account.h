@@ -35,6 +35,15 @@ struct AccountCounters {
   RequestCounts requests;
 };
 
+// Hashes of a wish, and of what a server has, and had at its login, that fulfil it. What one client
+// has found out spares the next one the comparison.
+struct FulfilledWish {
+  uint64_t wish = 0;
+  uint64_t has = 0;  // 0 = none known
+  uint64_t baseline = 0;
+  bool operator==(const FulfilledWish&) const = default;
+};
+
 struct Account {
   std::string database;  // as clients name them
   std::string user;
@@ -49,6 +58,7 @@ struct Account {
   ClientLimits limits;
   Quota* user_clients = nullptr;  // its clients_max, shared by all cores; nullptr = no limit
   Quota* database_clients = nullptr;
+  FulfilledWish fulfilled;  // the last one
   AccountCounters counters;
   StatsPeriod period;
 };

@@ -285,16 +285,24 @@ void Client::Link(Server& server) {
 
 void Client::ChangeParameters() {
   Server& server = *server_;
-  ParameterSet has = server.parameters();
   // What the client has taken on by SET SESSION AUTHORIZATION is not ours to undo.
   const bool acts_as_other = (pins() & pin::kAuthorization) != 0;
+  const FulfilledWish asked{.wish = wish_->hash(),
+                            .has = server.parameters().hash(),
+                            .baseline = server.baseline().hash()};
+  if (!acts_as_other && asked.has != 0 && asked == account_->fulfilled) {
+    satisfied_hash_ = asked.has;
+    return;
+  }
+  ParameterSet has = server.parameters();
   if (acts_as_other) {
     has.Set(kSessionAuthorization, *server.baseline().Find(kSessionAuthorization));
   }
   const std::string sql =
       ParameterChanges({.wish = *wish_, .has = has, .baseline = server.baseline()});
   if (sql.empty()) {
-    satisfied_hash_ = server.parameters().hash();
+    satisfied_hash_ = asked.has;
+    if (!acts_as_other) account_->fulfilled = asked;
     return;
   }
   parameter_work().before = server.parameters();
