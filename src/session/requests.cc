@@ -400,7 +400,9 @@ void Requests::OnWholePipeline(const Pipeline& pipeline, const Context& context)
 
 Requests::ReadyIsOwed Requests::PassOver(MessageHead front) {
   TRIREME_ASSERT(body_left_ == 0);
-  if (IsExtended(front.type)) {
+  if (front.type == frontend::kSync) {  // one with a body, that asked for a server
+    passing_over_ = unnamed_fresh_ = reset_executed_ = false;
+  } else if (IsExtended(front.type)) {
     passing_over_ = true;
     return ReadyIsOwed::kAtSync;
   }

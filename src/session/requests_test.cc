@@ -590,6 +590,26 @@ TEST(Requests, OnlyTextsThatMayLeaveSomethingAreLookedAt) {
   }
 }
 
+// Only a server knows what is wrong with it; when there is none, it ends nevertheless.
+TEST(Requests, ASyncWithABodyIsPassedOverLikeAQuery) {
+  const std::string broken = Message('S', "xx");
+  Requests requests;
+  RequestCounts counts;
+  const Requests::Limits limits{
+      .message_bytes_max = 1000, .expected_replies_max = 100, .statement_bytes_max = 100};
+  const Requests::Context context{
+      .replies = nullptr, .pinned = false, .limits = limits, .counts = counts};
+  const std::string bytes = broken + kSync;
+  RequestStep step = requests.Next(AsBytes(bytes), context);
+  EXPECT_EQ(step.event, RequestStep::Event::kNeedsServer);
+  EXPECT_EQ(requests.PassOver(ReadHead(AsBytes(bytes).data())), Requests::ReadyIsOwed::kNow);
+  step = requests.Next(AsBytes(bytes), context);
+  EXPECT_EQ(step.event, RequestStep::Event::kSyncAlone);  // the one behind it
+  EXPECT_EQ(step.size, bytes.size());
+  EXPECT_FALSE(step.forward);
+  EXPECT_FALSE(requests.passing_over());
+}
+
 // An unnamed statement was made when nobody asked sequences, and is bound again when somebody does.
 TEST(Requests, NumbersMatterOnceSomebodyAsksForThem) {
   const TextRules rules;
