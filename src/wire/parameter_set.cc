@@ -2,21 +2,41 @@
 #include "wire/parameter_set.h"
 
 #include <algorithm>
+#include <random>
 
 namespace trireme {
 namespace {
 
 char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// FNV-1a over the lower-case name, a separator, and the value; finished so that sums spread well.
+// Of this process alone: clients choose values, and none may find two sets with one hash.
+struct HashKey {
+  uint64_t point;
+  uint64_t mask;
+};
+uint64_t Random64(std::random_device& random) { return uint64_t{random()} << 32 | random(); }
+HashKey MakeHashKey() {
+  std::random_device random;  // getrandom, or the processor's
+  return {.point = Random64(random) >> 4 | 1, .mask = Random64(random)};
+}
+
+// The lower-case name, a separator and the value as a polynomial modulo 2^61 - 1 at a secret point;
+// then mixed, so that what two entries share does not cancel out in a sum.
 uint64_t HashEntry(std::string_view name, std::string_view value) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  const auto mix = [&hash](char c) { hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3u; };
+  static const HashKey key = MakeHashKey();
+  __extension__ using Wide = unsigned __int128;
+  constexpr uint64_t kPrime = (uint64_t{1} << 61) - 1;
+  uint64_t hash = 1;
+  const auto mix = [&hash](char c) {
+    hash = static_cast<uint64_t>((Wide{hash} * key.point + static_cast<uint8_t>(c) + 1) % kPrime);
+  };
   for (char c : name) mix(Lower(c));
   mix('\0');
   for (char c : value) mix(c);
-  hash = (hash ^ (hash >> 32)) * 0xd6e8feb86659fd93u;
-  return hash ^ (hash >> 32);
+  hash ^= key.mask;
+  hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdu;
+  hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53u;
+  return hash ^ (hash >> 33);
 }
 
 template <typename Entries>

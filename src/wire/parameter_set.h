@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // Session parameters by name: what a client wants, or what a backend has. Names compare without
-// case (they are GUC names), values exactly. A 64-bit hash makes "nothing to change" one
+// case (they are GUC names), values exactly. A keyed 64-bit hash makes "nothing to change" one
 // comparison.
 #pragma once
 
