@@ -202,7 +202,7 @@ inline void Buffers::Release(Block* block) {
   free_[freed_++] = block->id;
 }
 
-inline Slice::~Slice() {
+[[gnu::always_inline]] inline Slice::~Slice() {
   if (block_ != nullptr && --block_->references == 0) block_->home->Release(block_);
 }
 

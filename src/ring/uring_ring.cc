@@ -24,36 +24,45 @@ namespace {
 constexpr uint64_t kWake = 1;       // a sibling's MSG_RING
 constexpr uint64_t kOutside = 2;    // WakeFromOutside()
 constexpr uint64_t kUnwatched = 3;  // our own cancel or wake, when it had nothing to do
-constexpr uint64_t kInternalEnd = 8;
+constexpr int64_t kInternalEnd = 8;
 
-// Sends of so many bytes are nearly always complete when they have been submitted: the socket takes
-// them, and usually nothing follows from that. So a wait that begins with such sends is for one
-// completion more than there are sends, which saves the turns (and system calls) that would find
-// nothing else.
-constexpr uint32_t kSmallSendBytes = 16384;
-// When one of them is not complete at once, other completions are told so much later at most …
-constexpr uint32_t kMinimumWaitMicroseconds = 200;
-// … and when nothing else happens, the sends' own are.
-constexpr Duration kSendsWait = 1ms;
+// Marks a quick send in user_data, above any address: below 0 as a signed number.
+constexpr uint64_t kQuick = uint64_t{1} << 63;
+
+// Sends of so many bytes are quick: the socket nearly always takes them at once, and usually
+// nothing follows from that. The kernel is told to say something only when one has failed, so that
+// a wait that begins with them does not end because of them.
+constexpr uint32_t kQuickSendBytes = 16384;
+// When nothing else happens, they are told as complete after so long.
+constexpr Duration kQuickSendsWait = 1ms;
 
 uint64_t Name(Op& op) { return reinterpret_cast<uint64_t>(&op); }
+bool IsQuick(uint64_t user_data) { return static_cast<int64_t>(user_data) < 0; }
 
 }  // namespace
 
 int UringRing::fd() const { return uring_->ring_fd; }
 
+inline io_uring_sqe& UringRing::SubmissionQueue::at(unsigned index) const {
+  return entries[index & (size - 1)];
+}
+
 // ---- begin ----
 
-inline io_uring_sqe& UringRing::Begin(const Request& request) {
-  if (submission_.next - IO_URING_READ_ONCE(*submission_.head) == submission_.size) [[unlikely]] {
+inline io_uring_sqe& UringRing::NextEntry() {
+  if (submission_.next - submission_.seen == submission_.size) [[unlikely]]
     SubmitEarly();
-  }
-  io_uring_sqe& sqe = submission_.entries[submission_.next++ & (submission_.size - 1)];
+  return submission_.at(submission_.next++);
+}
+
+inline io_uring_sqe& UringRing::Begin(const Request& request) {
+  io_uring_sqe& sqe = NextEntry();
   std::memset(&sqe, 0, sizeof sqe);
   sqe.opcode = request.opcode;
   sqe.fd = request.fd;
   sqe.addr = reinterpret_cast<uint64_t>(request.address);
   sqe.len = request.size;
+  sqe.user_data = kUnwatched;
   return sqe;
 }
 
@@ -92,16 +101,26 @@ Duration UringRing::cpu_time() const {
 }
 
 // MSG_WAITALL: the kernel goes on by itself after a short send, so that a slow reader costs one
-// completion and not one for each window.
+// completion and not one for each window. With MSG_DONTWAIT it takes the short send for a failure
+// instead, which is told.
 void UringRing::BeginSend(Op& op, int fd, Bytes bytes) {
   // The kernel's limit for one transfer is a little below 2 GiB; the rest is the next send.
   constexpr size_t kSendBytesMax = size_t{1} << 30;
   const auto size = static_cast<uint32_t>(std::min(bytes.size(), kSendBytesMax));
   io_uring_sqe& sqe =
-      Begin(op, {.opcode = IORING_OP_SEND, .fd = fd, .address = bytes.data(), .size = size});
-  sqe.msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
+      Begin({.opcode = IORING_OP_SEND, .fd = fd, .address = bytes.data(), .size = size});
+  ++op.in_flight;
+  ++in_flight_;
   ++counters_.sends;
-  if (size <= kSmallSendBytes) ++small_sends_;
+  if (size > kQuickSendBytes) [[unlikely]] {
+    sqe.msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
+    sqe.user_data = Name(op);
+    return;
+  }
+  ++quick_sends_;
+  sqe.msg_flags = MSG_NOSIGNAL | MSG_WAITALL | MSG_DONTWAIT;
+  sqe.flags = IOSQE_CQE_SKIP_SUCCESS;
+  sqe.user_data = Name(op) | kQuick;
 }
 
 void UringRing::BeginSendVector(Op& op, int fd, const msghdr& message) {
@@ -115,11 +134,11 @@ void UringRing::BeginSendVector(Op& op, int fd, const msghdr& message) {
 // is freed meanwhile is not mistaken for the next one at its address.
 void UringRing::Cancel(Op& op) {
   if (op.in_flight == 0) return;
+  if (quick_sends_ > 0) cancelled_.push_back(&op);
   io_uring_sqe& sqe =
       Begin({.opcode = IORING_OP_ASYNC_CANCEL, .fd = -1, .address = &op, .size = 0});
   sqe.cancel_flags = IORING_ASYNC_CANCEL_ALL;
   sqe.flags = IOSQE_CQE_SKIP_SUCCESS;
-  sqe.user_data = kUnwatched;
 }
 
 void UringRing::Wake(uint32_t ring_index) {
@@ -131,7 +150,6 @@ void UringRing::Wake(uint32_t ring_index) {
   sqe.off = kWake;
   // A failure is of no interest: a full queue over there is no sleeping one.
   sqe.flags = IOSQE_CQE_SKIP_SUCCESS;
-  sqe.user_data = kUnwatched;
   ++counters_.wakes_sent;
 }
 
@@ -159,7 +177,10 @@ uint32_t UringRing::SubmitAndReap(Time deadline) {
   Publish();
   Enter(deadline);
   now_ = std::chrono::steady_clock::now();
-  return Reap();
+  // What comes behind that is for the next turn: handlers may submit early.
+  const unsigned tail = io_uring_smp_load_acquire(completion_.tail);
+  const uint32_t sent = CompleteQuickSends(tail);
+  return sent + Reap(tail);
 }
 
 void UringRing::Publish() {
@@ -190,20 +211,14 @@ void UringRing::Enter(Time deadline) {
   io_uring_smp_store_release(submission_.tail, submission_.next);
   __kernel_timespec timeout;
   io_uring_getevents_arg argument{.sigmask = 0, .sigmask_sz = _NSIG / 8, .pad = 0, .ts = 0};
-  unsigned wait_for = wait ? 1 : 0;
-  if (wait && small_sends_ > 0 && features_.minimum_wait) {
-    wait_for += small_sends_;
-    argument.pad = kMinimumWaitMicroseconds;  // min_wait_usec in newer headers
-    deadline = std::min(deadline, now_ + kSendsWait);
-  }
-  small_sends_ = 0;
+  if (quick_sends_ > 0) deadline = std::min(deadline, now_ + kQuickSendsWait);
   if (wait && deadline != kNever) {
     const int64_t nanoseconds = (deadline - now_).count();
     timeout = {.tv_sec = nanoseconds / 1'000'000'000, .tv_nsec = nanoseconds % 1'000'000'000};
     argument.ts = reinterpret_cast<uint64_t>(&timeout);
   }
   // Not waiting, too: what the kernel has deferred runs only when events are asked for.
-  const int result = io_uring_enter2(enter_fd_, to_submit, wait_for,
+  const int result = io_uring_enter2(enter_fd_, to_submit, wait ? 1 : 0,
                                      enter_flags_ | IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
                                      reinterpret_cast<sigset_t*>(&argument), sizeof argument);
   ++counters_.system_calls;
@@ -227,22 +242,113 @@ void UringRing::Enter(Time deadline) {
     ++counters_.system_calls;
     if (result < 0) EnterFailed(-result);
     if (result > 0) counters_.submitted += static_cast<uint32_t>(result);
-    if (submission_.next - IO_URING_READ_ONCE(*submission_.head) < submission_.size) return;
+    const unsigned submitted = IO_URING_READ_ONCE(*submission_.head);
+    for (; submission_.seen != submitted; ++submission_.seen) {
+      const io_uring_sqe& sqe = submission_.at(submission_.seen);
+      if (IsQuick(sqe.user_data)) early_sends_.push_back(sqe);
+    }
+    if (submission_.next - submitted < submission_.size) return;
     std::this_thread::yield();
   }
   TRIREME_UNREACHABLE();
 }
 
-uint32_t UringRing::Reap() {
+// ---- quick sends ----
+
+// A quick send is over when it has been submitted, and has succeeded unless a completion says
+// otherwise. That one is in the queue by then; or the queue has overflown, and some are still with
+// the kernel: the next turn brings them.
+uint32_t UringRing::CompleteQuickSends(unsigned tail) {
+  const unsigned submitted = IO_URING_READ_ONCE(*submission_.head);
+  if (quick_sends_ == 0) {
+    submission_.seen = submitted;
+    cancelled_.clear();
+    return 0;
+  }
+  uint64_t names = 0;
+  for (unsigned at = *completion_.head; at != tail; ++at) {
+    names |= completion_.entries[at & completion_.mask].user_data;
+  }
+  if (IsQuick(names)) [[unlikely]]
+    NoteFailedSends(tail);
+  if ((IO_URING_READ_ONCE(*submission_.flags) & IORING_SQ_CQ_OVERFLOW) != 0) [[unlikely]]
+    return 0;
+  cancelled_.clear();
+  const uint64_t completed = counters_.completed;
+  Completion completion{.result = 0, .more = false, .slice = {}};
+  if (!early_sends_.empty()) [[unlikely]] {
+    const std::vector<io_uring_sqe> sends = std::exchange(early_sends_, {});
+    for (const io_uring_sqe& sqe : sends) {
+      if (IsQuick(sqe.user_data)) CompleteQuickSend(sqe, completion);
+    }
+  }
+  // Handlers begin operations, and may submit early.
+  while (static_cast<int>(submitted - submission_.seen) > 0) {
+    const io_uring_sqe& sqe = submission_.at(submission_.seen++);
+    if (IsQuick(sqe.user_data)) CompleteQuickSend(sqe, completion);
+  }
+  return static_cast<uint32_t>(counters_.completed - completed);
+}
+
+inline void UringRing::CompleteQuickSend(const io_uring_sqe& sqe, Completion& completion) {
+  Op& op = *reinterpret_cast<Op*>(sqe.user_data & ~kQuick);
+  completion.result = static_cast<int32_t>(sqe.len);
+  --quick_sends_;
+  --op.in_flight;
+  --in_flight_;
+  ++counters_.completed;
+  op.handler(op, completion);
+}
+
+// They fail in the order in which they were submitted. The result goes where the size was; who does
+// not take anything now is waited for.
+[[gnu::cold]] void UringRing::NoteFailedSends(unsigned tail) {
+  size_t early = 0;
+  unsigned next = submission_.seen;
+  const auto find = [&](uint64_t user_data) -> io_uring_sqe& {
+    while (early < early_sends_.size()) {
+      io_uring_sqe& sqe = early_sends_[early++];
+      if (sqe.user_data == user_data) return sqe;
+    }
+    while (submission_.at(next).user_data != user_data) {
+      ++next;
+      TRIREME_ASSERT(next != submission_.next);
+    }
+    return submission_.at(next++);
+  };
+  std::vector<io_uring_sqe> waiting;
+  for (unsigned at = *completion_.head; at != tail; ++at) {
+    const io_uring_cqe& failure = completion_.entries[at & completion_.mask];
+    if (!IsQuick(failure.user_data)) continue;
+    io_uring_sqe& sqe = find(failure.user_data);
+    const auto* op = reinterpret_cast<const Op*>(sqe.user_data & ~kQuick);
+    if (failure.res != -EAGAIN) {
+      sqe.len = static_cast<uint32_t>(failure.res);
+    } else if (std::find(cancelled_.begin(), cancelled_.end(), op) != cancelled_.end()) {
+      sqe.len = static_cast<uint32_t>(-ECANCELED);
+    } else {
+      waiting.push_back(sqe);
+      sqe.user_data = kUnwatched;
+      --quick_sends_;
+    }
+  }
+  for (io_uring_sqe& sqe : waiting) {
+    sqe.user_data &= ~kQuick;
+    sqe.flags = 0;
+    sqe.msg_flags &= ~static_cast<uint32_t>(MSG_DONTWAIT);
+    NextEntry() = sqe;
+  }
+}
+
+uint32_t UringRing::Reap(unsigned tail) {
   unsigned head = *completion_.head;
-  const unsigned tail = io_uring_smp_load_acquire(completion_.tail);
   const uint32_t count = tail - head;
   while (head != tail) {
     const io_uring_cqe& place = completion_.entries[head & completion_.mask];
     const Entry entry{.user_data = place.user_data, .result = place.res, .flags = place.flags};
     // The place is given back before the handler runs: what it submits early needs it.
     io_uring_smp_store_release(completion_.head, ++head);
-    if (entry.user_data >= kInternalEnd) [[likely]] {
+    if (static_cast<int64_t>(entry.user_data) >= kInternalEnd) [[likely]] {
       Complete(entry);
     } else {
       CompleteInternal(entry);
@@ -287,7 +393,7 @@ inline void UringRing::Complete(const Entry& entry) {
 }
 
 void UringRing::CompleteInternal(const Entry& entry) {
-  if (entry.user_data == kUnwatched) return;
+  if (entry.user_data == kUnwatched || IsQuick(entry.user_data)) return;
   ++counters_.wakes_received;
   // A poll that cannot be armed would end in a busy loop.
   TRIREME_ASSERT(entry.user_data != kOutside || entry.result > 0);

@@ -11,6 +11,10 @@
 // them are there at any time, between `buffer_tail_ - published_` and `buffer_tail_`.
 //
 // user_data is the address of the Op, or one of a few small numbers for what concerns no Op.
+//
+// Small sends are quick: tried once, at submission, and without a completion when the socket takes
+// all of it, as it nearly always does. quick_sends_ remembers them until then. When the socket
+// takes nothing, the ring begins the send again, as one that waits; its user sees none of that.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +22,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "ring/ring.h"
 
@@ -28,8 +33,7 @@ struct io_uring_sqe;
 
 namespace trireme {
 
-// What this kernel offers above the floor (Linux 6.1): shown, and never needed. The minimum wait is
-// used.
+// What this kernel offers above the floor (Linux 6.1): shown, and never needed.
 struct UringFeatures {
   std::string kernel;                // release, as uname says
   bool bundles = false;              // one completion for several buffers (6.10)
@@ -105,6 +109,7 @@ class UringRing final : public Ring {
     const void* address;
     uint32_t size;
   };
+  io_uring_sqe& NextEntry();
   io_uring_sqe& Begin(const Request& request);
   io_uring_sqe& Begin(Op& op, const Request& request);
   // A completion, copied out of the queue.
@@ -117,7 +122,10 @@ class UringRing final : public Ring {
   void Publish();
   void Enter(Time deadline);
   void EnterFailed(int error);
-  uint32_t Reap();
+  uint32_t CompleteQuickSends(unsigned tail);
+  void CompleteQuickSend(const io_uring_sqe& sqe, Completion& completion);
+  void NoteFailedSends(unsigned tail);
+  uint32_t Reap(unsigned tail);
   void Complete(const Entry& entry);
   void CompleteInternal(const Entry& entry);
   Slice TakeFilled(const Entry& entry);
@@ -134,6 +142,8 @@ class UringRing final : public Ring {
     io_uring_sqe* entries = nullptr;
     unsigned size = 0;
     unsigned next = 0;  // our tail
+    unsigned seen = 0;  // entries before it are free: submitted, and known what became of them
+    io_uring_sqe& at(unsigned index) const;
   };
   struct CompletionQueue {
     unsigned* head = nullptr;
@@ -153,7 +163,10 @@ class UringRing final : public Ring {
   uint32_t published_ = 0;
   uint32_t published_target_ = 0;
   uint32_t in_flight_ = 0;
-  uint32_t small_sends_ = 0;  // begun since the last enter
+  uint32_t quick_sends_ = 0;  // begun, and not known to be complete
+  std::vector<io_uring_sqe>
+      early_sends_;                   // those of them that were submitted before the turn's end
+  std::vector<const Op*> cancelled_;  // since they were begun
   bool started_ = false;
   Counters counters_;
   std::span<const int> siblings_;

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <thread>
+#include <vector>
 
 namespace trireme {
 namespace {
@@ -114,6 +115,69 @@ TEST(UringRing, MakesOneSystemCallATurn) {
   echo.slice = Slice{};
   close(fds[0]);
   close(fds[1]);
+}
+
+// Sends that the kernel has not complained of are complete when nothing else has happened for a
+// millisecond, and without any completion of the kernel.
+TEST(UringRing, TellsOfSmallSendsWithoutACompletionOfTheKernel) {
+  Buffers buffers(kBuffers);
+  const auto ring = Create(0, buffers);
+  ASSERT_TRUE(ring->Start().ok());
+  ring->SubmitAndReap(Time{});
+  int fds[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+  int32_t result = 0;
+  Op send(
+      [](Op& op, Completion& completion) { *static_cast<int32_t*>(op.owner) = completion.result; },
+      &result);
+  const uint64_t before = ring->counters().system_calls;
+  ring->BeginSend(send, fds[0], AsBytes("hello"));
+  EXPECT_EQ(ring->SubmitAndReap(kNever), 1u);
+  EXPECT_EQ(result, 5);
+  EXPECT_EQ(send.in_flight, 0u);
+  EXPECT_EQ(ring->in_flight(), 0u);
+  EXPECT_EQ(ring->counters().system_calls, before + 1);
+  char text[8];
+  EXPECT_EQ(read(fds[1], text, sizeof text), 5);
+  close(fds[0]);
+  close(fds[1]);
+}
+
+// The queue of completions is too small for all the failures of a turn: the kernel keeps the others
+// for the next one. No failure is taken for a success.
+TEST(UringRing, SmallSendsThatFailAreAllToldWhenTheQueueOverflows) {
+  constexpr size_t kSends = 64;
+  Buffers buffers(kBuffers);
+  const auto ring = *UringRing::Create(
+      {.submission_entries = 16, .completion_entries = 16, .published_min = 4}, buffers);
+  ASSERT_TRUE(ring->Start().ok());
+  ring->SubmitAndReap(Time{});
+  struct Sender {
+    Sender()
+        : op(
+              [](Op& its_op, Completion& completion) {
+                static_cast<Sender*>(its_op.owner)->results.push_back(completion.result);
+              },
+              this) {}
+    Op op;
+    std::vector<int32_t> results;
+    int fds[2];
+  };
+  std::vector<Sender> senders(kSends);
+  for (size_t i = 0; i < kSends; ++i) {
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, senders[i].fds), 0);
+    if (i % 8 != 0) ring->Shutdown(senders[i].fds[0], SHUT_WR);
+    ring->BeginSend(senders[i].op, senders[i].fds[0], AsBytes("x"));
+  }
+  for (int turn = 0; turn < 100 && ring->in_flight() > 0; ++turn) {
+    ring->SubmitAndReap(ring->now() + 5ms);
+  }
+  EXPECT_GT(ring->counters().overflows, 0u) << "else this tests nothing";
+  for (size_t i = 0; i < kSends; ++i) {
+    EXPECT_EQ(senders[i].results, (std::vector<int32_t>{i % 8 != 0 ? -EPIPE : 1})) << i;
+    close(senders[i].fds[0]);
+    close(senders[i].fds[1]);
+  }
 }
 
 TEST(UringRing, PublishesMoreWhenTheKernelHasRunOut) {

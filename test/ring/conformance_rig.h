@@ -140,6 +140,22 @@ class RingConformance : public testing::TestWithParam<RingWorldKind> {
     ASSERT_TRUE(RunUntil([&] { return send.ended(); }));
     ASSERT_EQ(send.last_result(), static_cast<int32_t>(text.size()));
   }
+  // Sends until the socket takes nothing more; how much that was.
+  size_t Fill(int fd) {
+    static const std::string kPiece = Pattern(5);
+    size_t filled = 0;
+    const std::string filling = Pattern(8 << 20);
+    Recorder send;
+    for (const std::string_view text : {std::string_view(filling), std::string_view(kPiece)}) {
+      do {
+        ring().BeginSend(send.op, fd, AsBytes(text));
+        Settle();
+        if (send.op.in_flight > 0) CancelAndWait(ring(), send);
+        filled += static_cast<size_t>(std::max(send.last_result(), 0));
+      } while (send.last_result() > 0);
+    }
+    return filled;
+  }
   void CancelAndWait(Ring& its_ring, Recorder& recorder) {
     its_ring.Cancel(recorder.op);
     ASSERT_TRUE(RunUntil([&] { return recorder.op.in_flight == 0; }));

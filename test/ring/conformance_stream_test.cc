@@ -153,6 +153,102 @@ TEST_P(RingConformance, SendToASlowReaderCompletesWhenItReads) {
   ring(1).Close(connection.server);
 }
 
+// A small send may be tried in another way than a large one.
+TEST_P(RingConformance, SmallSendsToASlowReaderWaitUntilItReads) {
+  Build(2);
+  const Connection connection = Connect();
+  const std::string text = Pattern(8 << 20);
+  constexpr size_t kPiece = 5000;
+  Recorder send, receive;
+  size_t sent = 0;
+  const auto begin = [&] {
+    const std::string_view piece = std::string_view(text).substr(sent, kPiece);
+    if (!piece.empty()) ring(0).BeginSend(send.op, connection.client, AsBytes(piece));
+  };
+  send.then = [&](Completion& completion) {
+    ASSERT_GT(completion.result, 0);
+    sent += static_cast<size_t>(completion.result);
+    begin();
+  };
+  begin();
+  size_t before = SIZE_MAX;
+  ASSERT_TRUE(RunUntil([&] {
+    Settle();
+    return std::exchange(before, sent) == sent;
+  }));
+  EXPECT_LT(sent, text.size()) << "nobody reads yet";
+  EXPECT_EQ(send.op.in_flight, 1u);
+  ring(1).BeginReceive(receive.op, connection.server);
+  ASSERT_TRUE(RunUntil([&] {
+    if (receive.op.in_flight == 0) ring(1).BeginReceive(receive.op, connection.server);
+    return receive.text.size() == text.size() && sent == text.size();
+  }));
+  EXPECT_TRUE(receive.text == text);
+  CancelAndWait(ring(1), receive);
+  ring(0).Close(connection.client);
+  ring(1).Close(connection.server);
+}
+
+// Many at once, more than a submission queue holds; some of them find their socket full.
+TEST_P(RingConformance, SmallSendsOfOneTurnFailAndSucceedEachForItself) {
+  Build(1);
+  constexpr size_t kConnections = 12;
+  enum class Kind : uint8_t { kFree, kFull, kShut };
+  const auto kind = [](size_t i) { return static_cast<Kind>(i % 3); };
+  std::vector<Connection> connections(kConnections);
+  std::vector<Recorder> sends(kConnections), receives(kConnections);
+  std::vector<size_t> filled(kConnections);
+  for (size_t i = 0; i < kConnections; ++i) {
+    connections[i] = Connect();
+    if (kind(i) == Kind::kFull) filled[i] = Fill(connections[i].client);
+    if (kind(i) == Kind::kShut) ring().Shutdown(connections[i].client, SHUT_WR);
+  }
+  for (size_t i = 0; i < kConnections; ++i) {
+    ring().BeginSend(sends[i].op, connections[i].client, AsBytes("small"));
+  }
+  Settle();
+  for (size_t i = 0; i < kConnections; ++i) {
+    const std::vector<Event> events = kind(i) == Kind::kFull ? std::vector<Event>{}
+                                      : kind(i) == Kind::kFree
+                                          ? std::vector<Event>{{5, false, 0}}
+                                          : std::vector<Event>{{-EPIPE, false, 0}};
+    EXPECT_EQ(sends[i].events, events) << i;
+    EXPECT_EQ(sends[i].op.in_flight, kind(i) == Kind::kFull ? 1u : 0u) << i;
+  }
+  for (size_t i = 0; i < kConnections; ++i) {
+    if (kind(i) != Kind::kFull) continue;
+    ASSERT_TRUE(RunUntil([&] {
+      if (receives[i].op.in_flight == 0) ring().BeginReceive(receives[i].op, connections[i].server);
+      return sends[i].ended() && receives[i].text.size() >= filled[i] + 5;
+    })) << i;
+    EXPECT_EQ(sends[i].events, (std::vector<Event>{{5, false, 0}})) << i;
+    EXPECT_EQ(receives[i].text.size(), filled[i] + 5) << i;
+    EXPECT_TRUE(receives[i].text.ends_with("small")) << i;
+    CancelAndWait(ring(), receives[i]);
+  }
+  for (const Connection& connection : connections) {
+    ring().Close(connection.client);
+    ring().Close(connection.server);
+  }
+}
+
+TEST_P(RingConformance, CancelInItsTurnEndsASmallSendThatWouldWait) {
+  Build(1);
+  const Connection connection = Connect();
+  Fill(connection.client);
+  Recorder send;
+  ring().BeginSend(send.op, connection.client, AsBytes("small"));
+  ring().Cancel(send.op);
+  ASSERT_TRUE(RunUntil([&] { return send.ended(); }));
+  EXPECT_EQ(send.events, (std::vector<Event>{{-ECANCELED, false, 0}}));
+  ring().BeginSend(send.op, connection.client, AsBytes("small"));
+  Settle();
+  EXPECT_EQ(send.op.in_flight, 1u) << "only that one was canceled";
+  CancelAndWait(ring(), send);
+  ring().Close(connection.client);
+  ring().Close(connection.server);
+}
+
 TEST_P(RingConformance, SendVectorGathersInOrder) {
   Build(1);
   const Connection connection = Connect();
