@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <set>
+#include <span>
 #include <string>
 
 #include "auth/seeded_secret_random.h"
@@ -114,6 +116,32 @@ TEST(Crypto, SystemRandomnessDoesNotRepeat) {
   EXPECT_NE(first, second);
   EXPECT_NE(first, Digest{});
   EXPECT_TRUE((*random)->Fill({}).ok());
+}
+
+// Small amounts come from a stock; every byte of it once, and none of what is asked for in between.
+TEST(Crypto, SmallSecretsDoNotRepeatEither) {
+  Result<std::unique_ptr<SecretRandom>> random = OpenSecretRandom();
+  ASSERT_TRUE(random.ok()) << random.status();
+  std::set<std::string> seen;
+  size_t asked = 0;
+  for (int i = 0; i < 300; ++i) {
+    for (const size_t size : {8, 12, 16, 64, 65, 200}) {
+      std::string bytes(size, '\0');
+      ASSERT_TRUE((*random)->Fill(std::as_writable_bytes(std::span(bytes))).ok());
+      for (size_t at = 0; at + 8 <= size; at += 8, ++asked) seen.insert(bytes.substr(at, 8));
+    }
+  }
+  EXPECT_EQ(seen.size(), asked);
+  int of_each[256] = {};
+  for (int i = 0; i < 65536; ++i) {
+    std::byte byte{};
+    ASSERT_TRUE((*random)->Fill({&byte, 1}).ok());
+    ++of_each[static_cast<uint8_t>(byte)];
+  }
+  for (const int count : of_each) {  // 256 of each are expected, 16 the standard deviation
+    EXPECT_GT(count, 256 - 16 * 7);
+    EXPECT_LT(count, 256 + 16 * 7);
+  }
 }
 
 }  // namespace

@@ -5,9 +5,12 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
+#include "absl/strings/str_cat.h"
 #include "base/assert.h"
 
 namespace trireme {
@@ -65,12 +68,14 @@ uint16_t SocketAddress::port() const {
 }
 
 std::string SocketAddress::HostText() const {
-  char text[INET6_ADDRSTRLEN] = {};
-  if (family() == AF_INET) {
-    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(storage_).sin_addr, text, sizeof text);
-    return text;
+  if (family() == AF_INET) {  // each client that logs in: inet_ntop does this by sprintf
+    std::array<uint8_t, 4> bytes;
+    std::memcpy(bytes.data(), &reinterpret_cast<const sockaddr_in&>(storage_).sin_addr,
+                bytes.size());
+    return absl::StrCat(bytes[0], ".", bytes[1], ".", bytes[2], ".", bytes[3]);
   }
   if (family() == AF_INET6) {
+    char text[INET6_ADDRSTRLEN] = {};
     inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(storage_).sin6_addr, text,
               sizeof text);
     return text;
@@ -85,8 +90,8 @@ std::string SocketAddress::HostText() const {
 }
 
 std::string SocketAddress::Text() const {
-  if (family() == AF_INET) return HostText() + ":" + std::to_string(port());
-  if (family() == AF_INET6) return "[" + HostText() + "]:" + std::to_string(port());
+  if (family() == AF_INET) return absl::StrCat(HostText(), ":", port());
+  if (family() == AF_INET6) return absl::StrCat("[", HostText(), "]:", port());
   return HostText();
 }
 

@@ -14,6 +14,8 @@
 #include "config/config.h"
 #include "route/client_limits.h"
 #include "session/requests.h"
+#include "sql/lexer.h"
+#include "wire/parameter_set.h"
 #include "wire/startup.h"
 
 namespace trireme {
@@ -44,6 +46,13 @@ struct FulfilledWish {
   bool operator==(const FulfilledWish&) const = default;
 };
 
+// How texts are read by those with this wish, before servers that report this.
+struct WishTextRules {
+  uint64_t wish = 0;
+  const ParameterSet* reported = nullptr;  // nullptr = none known
+  TextRules rules;
+};
+
 struct Account {
   std::string database;  // as clients name them
   std::string user;
@@ -58,7 +67,8 @@ struct Account {
   ClientLimits limits;
   Quota* user_clients = nullptr;  // its clients_max, shared by all cores; nullptr = no limit
   Quota* database_clients = nullptr;
-  FulfilledWish fulfilled;  // the last one
+  FulfilledWish fulfilled;   // the last one
+  WishTextRules text_rules;  // … of the last wish
   AccountCounters counters;
   StatsPeriod period;
 };

@@ -53,7 +53,7 @@ void Client::DropLogin() {
 
 void Client::EnterPool(WishRef wish) {
   wish_ = std::move(wish);
-  startup_ = clients_.wishes().Intern(*wish_);
+  startup_ = wish_.Share();
   watched_ = !replicates() && (!keeps_server() || resets_when_dirty() || !startup_->empty());
   OnWishChanged();
   idle_since_ = clients_.now();

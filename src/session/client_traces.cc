@@ -401,6 +401,11 @@ void Client::OnWishChanged() {
   satisfied_hash_ = 0;
   if (!watched_) return;  // nobody reads its texts
   const ParameterSet* welcome = account_->pool->welcome();
+  WishTextRules& last = account_->text_rules;
+  if (welcome != nullptr && last.reported == welcome && last.wish == wish_->hash()) {
+    text_rules_ = last.rules;
+    return;
+  }
   const auto value = [&](std::string_view name) -> std::string_view {
     const std::string* found = wish_->Find(name);
     if (found == nullptr && welcome != nullptr) found = welcome->Find(name);
@@ -408,6 +413,7 @@ void Client::OnWishChanged() {
   };
   text_rules_ = {.standard_conforming_strings = value("standard_conforming_strings") != "off",
                  .encoding_embeds_ascii = EncodingEmbedsAscii(value("client_encoding"))};
+  last = {.wish = wish_->hash(), .reported = welcome, .rules = text_rules_};
 }
 
 // --- whose work is it ----------------------------------------------------------------------------

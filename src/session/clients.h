@@ -29,6 +29,7 @@
 #include "session/cancel_key.h"
 #include "session/client.h"
 #include "session/console_session.h"
+#include "session/known_startups.h"
 #include "session/login.h"
 #include "session/requests.h"
 #include "session/statements.h"
@@ -142,6 +143,12 @@ class Clients {
   ConsoleHost& console() { return context_.console; }
   Wishes& wishes() { return wishes_; }
   TriedValues& tried_values() { return tried_values_; }
+  KnownStartups& known_startups() { return known_startups_; }
+  // For a message that is written and sent at once: empty, and its memory stays.
+  std::string& scratch_text() {
+    scratch_text_.clear();
+    return scratch_text_;
+  }
   Statements& statements() { return statements_; }
   EffectsCache& effects() { return effects_; }
   Time now() const { return context_.streams.ring().now(); }
@@ -194,6 +201,8 @@ class Clients {
   EffectsCache effects_;
   Wishes wishes_;
   TriedValues tried_values_;
+  KnownStartups known_startups_;
+  std::string scratch_text_;
   Slab<Client> clients_;
   std::vector<std::unique_ptr<Account>> accounts_;
   absl::flat_hash_map<std::tuple<std::string, std::string, Replication>, Account*> by_name_;

@@ -123,6 +123,7 @@ void Login::OnStartupBytes() {
     if (bytes == 0 || inbox.size() < bytes) return;
     if (inbox.Front().size() < bytes) inbox.Join(bytes, clients_.streams().buffers());
     const Slice packet = inbox.TakeFront(bytes);
+    if (OnKnownStartup(packet.bytes())) return;
     const auto parsed = ParseStartup(packet.bytes());
     if (const auto* error = std::get_if<PgError>(&parsed)) return Fail(*error);
     const StartupPacket& startup = std::get<StartupPacket>(parsed);
@@ -130,7 +131,7 @@ void Login::OnStartupBytes() {
       stage_ = Stage::kCancelling;
       clients_.RouteCancel(client_, cancel->process_id, cancel->key);
     } else if (const auto* message = std::get_if<StartupMessage>(&startup)) {
-      OnStartup(*message);
+      OnStartup(*message, packet.bytes());
     } else {
       OnRefusedEncryption();
     }
@@ -151,10 +152,30 @@ void Login::OnRefusedEncryption() {
   client_.SendText(std::string_view(&kEncryptionRefused, 1));
 }
 
-void Login::OnStartup(const StartupMessage& startup) {
+// False: it is not known.
+bool Login::OnKnownStartup(Bytes packet) {
+  known_ = clients_.known_startups().Find(packet);
+  if (known_ == nullptr) return false;
+  minor_ = known_->minor;
+  user_ = known_->user;
+  database_ = known_->database;
+  route_ = known_->route;
+  user_config_ = known_->user_config;
+  BeginProof();
+  return true;
+}
+
+void Login::OnStartup(const StartupMessage& startup, Bytes packet) {
+  const Config& config = clients_.config();
   minor_ = startup.minor();
   user_ = startup.user;
   database_ = startup.database;
+  console_ = IsConsole(config, database_);
+  route_ = console_ ? nullptr : Match(config, database_, user_);
+  user_config_ = FindUser(config, user_);
+  const bool plain = startup.replication == Replication::kNone && !startup.needs_negotiation() &&
+                     !config.application_name_add_host;
+  if (plain && packet.size() <= KnownStartups::kPacketBytesMax) packet_ = AsText(packet);
   if (startup.needs_negotiation()) {
     std::string text;
     // Never more than was asked for: libpq takes that for a broken server.
@@ -206,23 +227,21 @@ bool Login::TakeParameters(const StartupMessage& startup) {
 
 void Login::BeginProof() {
   const Config& config = clients_.config();
-  console_ = IsConsole(config, database_);
-  route_ = console_ ? nullptr : Match(config, database_, user_);
-  user_config_ = FindUser(config, user_);
+  stage_ = Stage::kProving;
+  AuthMethod method = EffectiveAuth(config, user_config_);
+  if (user_config_ == nullptr && method == AuthMethod::kTrust) method = AuthMethod::kReject;
+  if (method == AuthMethod::kTrust) return OnProved();
   StoredSecret secret = NoSecret{};
   if (user_config_ != nullptr) {
     Result<StoredSecret> stored = ParseStoredSecret(user_config_->secret.text);
     if (stored.ok()) secret = *std::move(stored);  // the loader has refused the others
   }
-  AuthMethod method = EffectiveAuth(config, user_config_);
-  if (user_config_ == nullptr && method == AuthMethod::kTrust) method = AuthMethod::kReject;
   proof_ = std::make_unique<ClientAuthenticator>(
       ClientAuthenticator::Setup{.method = MethodOf(method),
                                  .user = user_,
                                  .secret = std::move(secret),
                                  .scram_iterations = config.scram_iterations},
       clients_.auth());
-  stage_ = Stage::kProving;
   Act(proof_->Begin());
 }
 
@@ -326,6 +345,7 @@ void Login::EnterConsole() {
 }
 
 void Login::EnterPool() {
+  if (known_ != nullptr) return EnterKnownPool();
   const bool replicates = replication_.kind != Replication::kNone;
   if (replicates && route_->replication == ReplicationPolicy::kRefuse) {
     return Fail(RefusedReplication(*route_));
@@ -340,20 +360,60 @@ void Login::EnterPool() {
     return Fail(*error);
   }
   pool_ = replicates ? &clients_.pools().MakeForReplication(target, replication_) : account_->pool;
-  // Keys prove one name only: those of another client would not log in, and would take the place
-  // of the storage user's own.
-  if (proof_->pass_through() && target.storage_user == user_) {
-    pool_->SetPassThrough(*proof_->pass_through());
-  }
+  PassKeysOn();
   if (replicates) return WaitForServer(client_);
   if (clients_.config().application_name_add_host) AddHost();
-  if (const ParameterSet* welcome = pool_->welcome()) {
-    const ParameterSet asked = wish_;
-    SpellWish(*welcome);
-    if (untried_.empty()) return SendWelcome();
-    wish_ = asked;  // the server that tries it may spell the rest in another way
+  Greet();
+}
+
+void Login::EnterKnownPool() {
+  if (const auto error = clients_.Admit(client_, *known_->account)) return Fail(*error);
+  account_ = known_->account;
+  pool_ = account_->pool;
+  PassKeysOn();
+  if (pool_->welcome() == known_->reported) {
+    std::string& text = clients_.scratch_text();
+    text = known_->told;
+    return SendWelcome(text, known_->wish.Share());
   }
-  WaitForServer(*this);
+  wish_ = known_->asked;
+  packet_ = known_->packet;
+  Greet();
+}
+
+// Keys prove one name only: those of another client would not log in, and would take the place of
+// the storage user's own.
+void Login::PassKeysOn() {
+  if (proof_ == nullptr || !proof_->pass_through()) return;
+  if (pool_->settings().storage_user == user_) pool_->SetPassThrough(*proof_->pass_through());
+}
+
+// Tells the client what it is to be told, when that is known; else a server is asked.
+void Login::Greet() {
+  const ParameterSet* reported = pool_->welcome();
+  if (reported == nullptr) return WaitForServer(*this);
+  ParameterSet asked = wish_;
+  SpellWish(*reported);
+  if (!untried_.empty()) {
+    wish_ = std::move(asked);  // the server that tries it may spell the rest in another way
+    return WaitForServer(*this);
+  }
+  WishRef wish = clients_.wishes().Intern(std::move(wish_));
+  std::string& told = WriteTold();
+  if (!packet_.empty()) {
+    clients_.known_startups().Note({.packet = std::move(packet_),
+                                    .minor = minor_,
+                                    .database = database_,
+                                    .user = user_,
+                                    .route = route_,
+                                    .user_config = user_config_,
+                                    .account = account_,
+                                    .asked = std::move(asked),
+                                    .reported = reported,
+                                    .wish = wish.Share(),
+                                    .told = told});
+  }
+  SendWelcome(told, std::move(wish));
 }
 
 void Login::WaitForServer(ServerUser& lent_to) {
@@ -398,6 +458,7 @@ void Login::SpellWish(const ParameterSet& reported) {
     if (IsSureToBeTaken(wish, reported)) {
       wish_.Set(entry.name, ReportedValue(wish, reported));
     } else if (const auto* tried = clients_.tried_values().Find(pool, wish, clients_.now())) {
+      packet_.clear();  // an answer that may go stale
       wish_.Set(entry.name, tried->value);
       if (!tried->is_superuser.empty()) told_.Set("is_superuser", tried->is_superuser);
     } else {
@@ -530,13 +591,23 @@ void Login::OnServerEnd(int) {
   Fail(Fatal(sqlstate::kConnectionFailure, "server closed the connection unexpectedly"));
 }
 
-void Login::SendWelcome() {
-  std::string text;
+std::string& Login::WriteTold() const {
+  std::string& text = clients_.scratch_text();
   MessageWriter writer(text);
   writer.AuthenticationOk();
   for (const ParameterSet::Entry& entry : told_.entries()) {
     writer.ParameterStatus({entry.name, entry.value});
   }
+  return text;
+}
+
+void Login::SendWelcome() {
+  WishRef wish = clients_.wishes().Intern(std::move(wish_));
+  SendWelcome(WriteTold(), std::move(wish));
+}
+
+// `told` is completed.
+void Login::SendWelcome(std::string& told, WishRef wish) {
   std::byte secret[kLongCancelSecretBytes];
   const size_t secret_bytes = minor_ >= 2 ? kLongCancelSecretBytes : sizeof(uint32_t);
   if (!clients_.auth().random.Fill({secret, secret_bytes}).ok()) {
@@ -549,11 +620,12 @@ void Login::SendWelcome() {
   } else {
     client_.cancel_secret_ = LoadBig32(secret);
   }
+  MessageWriter writer(told);
   writer.BackendKeyData(clients_.CancelIdOf(client_), {secret, secret_bytes});
   writer.ReadyForQuery(TransactionStatus::kIdle);
-  client_.SendText(text);
+  client_.SendText(told);
   stage_ = Stage::kDone;
-  client_.EnterPool(clients_.wishes().Intern(std::move(wish_)));
+  client_.EnterPool(std::move(wish));
 }
 
 }  // namespace trireme

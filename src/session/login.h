@@ -16,6 +16,9 @@
 //
 // Both are skipped when nothing has to be asked, as is usual.
 //
+// A known startup packet (session/known_startups.h) needs no parsing, and its client is told what
+// the one before was told, as long as the servers of the pool report the same.
+//
 // What must hold: nothing about users, databases or limits is said before the client has proved who
 // it is, except to a user that cannot exist; every way out sends exactly one ErrorResponse or none.
 //
@@ -34,6 +37,7 @@
 #include "pool/server_user.h"
 #include "route/route.h"
 #include "session/account.h"
+#include "session/known_startups.h"
 #include "wire/parameter_set.h"
 #include "wire/startup.h"
 
@@ -68,7 +72,8 @@ class Login final : private Waiter, private ServerUser {
 
   void OnStartupBytes();
   void OnRefusedEncryption();
-  void OnStartup(const StartupMessage& startup);
+  bool OnKnownStartup(Bytes packet);
+  void OnStartup(const StartupMessage& startup, Bytes packet);
   bool TakeParameters(const StartupMessage& startup);
   void TakeReplication(const StartupMessage& startup);
   void BeginProof();
@@ -77,6 +82,9 @@ class Login final : private Waiter, private ServerUser {
   void OnProved();
   void EnterConsole();
   void EnterPool();
+  void EnterKnownPool();
+  void PassKeysOn();
+  void Greet();
   void WaitForServer(ServerUser& lent_to);
   void AddHost();
   void KeepServer(Server& server);
@@ -87,7 +95,9 @@ class Login final : private Waiter, private ServerUser {
   void FailTrial();
   void NoteTried(Server& server);
   void LetGoOfServer();
+  std::string& WriteTold() const;
   void SendWelcome();
+  void SendWelcome(std::string& told, WishRef wish);
   void Fail(const PgError& error);
 
   // Waiter, ServerUser: for who has to ask a server
@@ -109,6 +119,8 @@ class Login final : private Waiter, private ServerUser {
   ParameterSet told_;                 // what the client is to be told
   Server* server_ = nullptr;          // kTrying
   std::optional<PgError> refusal_;    // it has refused; the end of its answer is still to come
+  KnownStartups::Ref known_;          // the startup packet is
+  std::string packet_;                // … or may become so; else ""
   ReplicationRequest replication_{.kind = Replication::kNone};
   const RouteConfig* route_ = nullptr;
   const UserConfig* user_config_ = nullptr;

@@ -3,6 +3,9 @@
 // What a client asks for in its startup packet, and who is asked whether it may have it.
 #include "session/login.h"
 
+#include <set>
+#include <string>
+
 #include "session/client_world_test.h"
 
 namespace trireme {
@@ -198,6 +201,118 @@ TEST_F(LoginTest, WaitsForAServerToAsk) {
   backend_->Send(Complete("SET") + Reported("TimeZone", "CET") + Ready());
   welcome_ = second.ReadUntil('Z');
   EXPECT_EQ(Told("TimeZone"), "CET");
+}
+
+// --- startup packets that are known ---
+
+TEST_F(LoginTest, TheSamePacketAgainIsToldTheSame) {
+  Start();
+  LogInFirst();
+  EXPECT_EQ(world_->clients->known_startups().count(), 0u) << "nothing was known of the servers";
+  const auto without_key = [this] {  // BackendKeyData and ReadyForQuery end it
+    return welcome_.substr(0, welcome_.size() - Ready().size() - 13);
+  };
+  LogIn({{"application_name", "x"}, {"TimeZone", "utc"}});
+  EXPECT_EQ(world_->clients->known_startups().count(), 1u);
+  const std::string told = without_key();
+  EXPECT_EQ(Told("application_name"), "");  // this server does not report it
+  EXPECT_EQ(Told("TimeZone"), "UTC");
+  Peer client = LogIn({{"application_name", "x"}, {"TimeZone", "utc"}});
+  EXPECT_EQ(without_key(), told);
+  EXPECT_EQ(world_->clients->known_startups().count(), 1u);
+  EXPECT_EQ(world_->clients->wishes().count(), 1u);
+  client.Send(Query("a"));  // … and has what it has asked for
+  backend_->Expects(Query("SET \"application_name\" TO 'x';") + Query("a"));
+}
+
+TEST_F(LoginTest, KnownPacketsHaveKeysOfTheirOwn) {
+  Start();
+  LogInFirst();
+  std::set<std::string> keys;
+  for (int i = 0; i < 5; ++i) {
+    LogIn();
+    keys.insert(CancelRequest());
+  }
+  EXPECT_EQ(keys.size(), 5u);
+}
+
+TEST_F(LoginTest, AKnownPacketIsToldWhatServersReportNow) {
+  Start();
+  LogInFirst();
+  LogIn({{"DateStyle", "german"}});
+  LogIn({{"DateStyle", "german"}});
+  EXPECT_EQ(Told("server_version"), "15.4");
+  backend_.reset();
+  EXPECT_TRUE(world_->Until([&] { return world_->pool_counts().idle == 0; }));
+  Peer client = LogIn();
+  client.Send(Query("a"));
+  backend_ = std::make_unique<Peer>(Accept());  // PostgreSQL was upgraded meanwhile
+  backend_->Expects(AppStartup());
+  backend_->Send(Written([](auto& w) {
+    w.AuthenticationOk();
+    w.ParameterStatus({"server_version", "16.1"});
+    w.ParameterStatus({"DateStyle", "ISO, MDY"});
+    w.BackendKeyData(kProcessId, AsBytes(kSecret));
+    w.ReadyForQuery(TransactionStatus::kIdle);
+  }));
+  backend_->Expects(Query("a"));
+  for (int i = 0; i < 2; ++i) {
+    LogIn({{"DateStyle", "german"}});
+    EXPECT_EQ(Told("server_version"), "16.1");
+    EXPECT_EQ(Told("DateStyle"), "German, DMY");
+    EXPECT_EQ(Told("TimeZone"), "");
+  }
+  EXPECT_EQ(world_->clients->known_startups().count(), 2u);
+}
+
+TEST_F(LoginTest, AnAnswerThatMayGoStaleIsNotKeptWithThePacket) {
+  Start();
+  Peer first = AskFor({{"TimeZone", "cet"}}, kSetCet);
+  backend_->Send(Complete("SET") + Reported("TimeZone", "CET") + Ready());
+  first.ReadUntil('Z');
+  LogIn({{"TimeZone", "cet"}});
+  EXPECT_EQ(world_->clients->known_startups().count(), 0u);
+}
+
+TEST_F(LoginTest, AKnownPacketProvesNothing) {
+  config_.users[0].auth = AuthMethod::kPassword;
+  Start();
+  const auto try_password = [this](const std::string& password) {
+    Peer client = Connect();
+    client.Send(AppStartup());
+    client.ReadUntil('R');
+    client.Send(Written([&](auto& w) { w.PasswordMessage(password); }));
+    return client;
+  };
+  Peer first = try_password("hunter2");
+  backend_ = std::make_unique<Peer>(postgres_->AcceptLogin());
+  first.ReadUntil('Z');
+  try_password("hunter2").ReadUntil('Z');
+  ASSERT_EQ(world_->clients->known_startups().count(), 1u);
+  EXPECT_EQ(try_password("hunter3").ReadError().sqlstate, sqlstate::kInvalidPassword);
+  try_password("hunter2").ReadUntil('Z');
+}
+
+TEST_F(LoginTest, LimitsHoldForKnownPackets) {
+  config_.routes[0].clients_max = 2;
+  Start();
+  Peer first = LogInFirst();
+  Peer second = LogIn();
+  ASSERT_EQ(world_->clients->known_startups().count(), 1u);
+  Peer third = Connect();
+  third.Send(AppStartup());
+  EXPECT_EQ(third.ReadError().sqlstate, sqlstate::kTooManyConnections);
+  second.Close();
+  EXPECT_TRUE(world_->Until([&] { return world_->clients->count() == 1; }));
+  LogIn();
+}
+
+TEST_F(LoginTest, WhatDependsOnTheAddressIsNotKept) {
+  config_.application_name_add_host = true;
+  Start();
+  LogInFirst();
+  for (int i = 0; i < 2; ++i) LogIn({{"application_name", "x"}});
+  EXPECT_EQ(world_->clients->known_startups().count(), 0u);
 }
 
 TEST_F(LoginTest, MayNameTheClientsHost) {

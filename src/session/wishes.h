@@ -35,6 +35,8 @@ class WishRef {
   WishRef(const WishRef&) = delete;
   WishRef& operator=(const WishRef&) = delete;
   ~WishRef() { Drop(); }
+  // Another reference to the same set.
+  WishRef Share() const { return wish_ != nullptr ? WishRef(wish_) : WishRef(); }
 
   const ParameterSet& operator*() const { return wish_ != nullptr ? wish_->parameters : Empty(); }
   const ParameterSet* operator->() const { return &**this; }
