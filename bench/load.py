@@ -2,6 +2,9 @@
 """Clients of our own, where pgbench cannot do it: thousands of idle ones, and a load that is connected before it
 counts and comes to rest after, so that what a pooler did meanwhile was for exactly the transactions counted."""
 
+import base64
+import hashlib
+import hmac
 import random
 import select
 import socket
@@ -48,12 +51,55 @@ def prepared(account):
 REQUESTS = {"simple": simple, "extended": extended, "prepared": prepared}
 
 
+class Scram:
+    """A password, as PostgreSQL stores it, and the client's side of SCRAM-SHA-256. The salted password is computed
+    once, so that logins are not held up by the client."""
+
+    def __init__(self, password, salt=b"sixteen bytes ok", iterations=4096):
+        self.salt, self.iterations = base64.b64encode(salt), iterations
+        salted = hashlib.pbkdf2_hmac("sha256", password, salt, iterations)
+        self.client_key = hmac.digest(salted, b"Client Key", "sha256")
+        self.stored_key = hashlib.sha256(self.client_key).digest()
+        server_key = base64.b64encode(hmac.digest(salted, b"Server Key", "sha256")).decode()
+        self.verifier = (f"SCRAM-SHA-256${iterations}:{self.salt.decode()}"
+                         f"${base64.b64encode(self.stored_key).decode()}:{server_key}")
+
+    def first(self):
+        body = b"n,,n=,r=clientnonce"
+        return message(b"p", b"SCRAM-SHA-256\0" + struct.pack("!I", len(body)) + body)
+
+    def final(self, challenge):
+        """The answer to what the server has said, which names its salt and iterations."""
+        nonce, salt, iterations = (field.split(b"=", 1)[1] for field in challenge.split(b","))
+        if (salt, int(iterations)) != (self.salt, self.iterations):
+            raise SystemExit(f"SCRAM with another salt than expected: {challenge!r}")
+        bare = b"c=biws,r=" + nonce
+        signed = b"n=,r=clientnonce," + challenge + b"," + bare
+        signature = hmac.digest(self.stored_key, signed, "sha256")
+        proof = bytes(left ^ right for left, right in zip(self.client_key, signature))
+        return message(b"p", bare + b",p=" + base64.b64encode(proof))
+
+
 class Client:
-    def __init__(self, port):
+    def __init__(self, port, scram=None):
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.answer = b""
-        self.ask(STARTUP)
+        if scram is None:
+            self.ask(STARTUP)
+            return
+        self.authentication(STARTUP)
+        challenge = self.authentication(scram.first())
+        self.ask(scram.final(challenge))
+
+    def authentication(self, request):
+        """Sends it, and reads one Authentication message: what is behind its code."""
+        self.socket.settimeout(30)
+        self.socket.sendall(request)
+        answer = self.socket.recv(65536)
+        if answer[:1] != b"R" or len(answer) != 1 + struct.unpack("!I", answer[1:5])[0]:
+            raise SystemExit(f"a login was answered otherwise than expected: {answer!r}")
+        return answer[9:]
 
     def ask(self, request):
         self.socket.settimeout(30)

@@ -104,36 +104,36 @@ class Machine:
         self.pgbench(target, ["-i", "-q", "-s", str(self.options.scale)])
         return target
 
-    def start_pooler(self, name, **popen):
-        """A fresh instance of `pgbouncer` or `trireme`."""
+    def start_pooler(self, name, scram=None, **popen):
+        """A fresh instance of `pgbouncer` or `trireme`; clients need no password, or prove theirs by SCRAM."""
         self.started += 1
         port = free_port()
         config = self.path(f"{name}.{self.started}.conf")
         if name == "pgbouncer":
-            pathlib.Path(config).write_text(self.pgbouncer_config(port))
+            pathlib.Path(config).write_text(self.pgbouncer_config(port, scram))
             # SIGINT lets clients finish; SIGTERM ends now.
             return self.start([self.options.pgbouncer, config], name, port, thread="pgbouncer",
                               ends_with=signal.SIGTERM, **popen, **self.as_user)
-        pathlib.Path(config).write_text(json.dumps(self.trireme_config(port), indent=2))
+        pathlib.Path(config).write_text(json.dumps(self.trireme_config(port, scram), indent=2))
         return self.start([self.options.trireme, config], name, port, thread="trireme/0", **popen, **self.as_user)
 
-    def pgbouncer_config(self, port):
+    def pgbouncer_config(self, port, scram):
         # Debian's keeps no named statements across servers: its clients keep their servers there, which costs it less.
         mode = "session" if self.options.protocol == "prepared" else "transaction"
-        users = self.path("userlist.txt")
-        pathlib.Path(users).write_text('"postgres" ""\n')
+        users = self.path(f"userlist.{self.started}.txt")
+        pathlib.Path(users).write_text(f'"postgres" "{scram.verifier if scram else ""}"\n')
         return (f"[databases]\n* = host=127.0.0.1 port={self.postgres_port}\n[pgbouncer]\n"
-                f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = trust\n"
-                f"auth_file = {users}\npool_mode = {mode}\nmax_client_conn = 9000\n"
+                f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+                f"auth_type = {'scram-sha-256' if scram else 'trust'}\nauth_file = {users}\npool_mode = {mode}\nmax_client_conn = 9000\n"
                 f"default_pool_size = {self.options.pool}\nlog_connections = 0\nlog_disconnections = 0\n")
 
-    def trireme_config(self, port):
+    def trireme_config(self, port, scram):
         return {
             "listen": [{"host": "127.0.0.1", "port": port}],
             "cores": self.options.shards,
-            "auth": "trust",
+            "auth": "scram-sha-256" if scram else "trust",
             "storages": {"main": {"hosts": [f"127.0.0.1:{self.postgres_port}"], "connecting_max": self.options.pool}},
-            "users": {"postgres": {"secret": "unused"}},
+            "users": {"postgres": {"secret": scram.verifier if scram else "unused"}},
             "routes": [{"database": "*", "user": "*", "storage": "main",
                         "pool": {"mode": "transaction", "size": self.options.pool}}],
             "log": {"level": "warning"},

@@ -62,7 +62,7 @@ void Client::EnterPool(WishRef wish) {
   if (server_ == nullptr) state_ = State::kIdle;
   if (draining_) return CloseWith(clients_.ShutdownError(), "shutdown");
   Watch();
-  if (clients_.config().log.connections) {
+  if (clients_.config().log.connections && clients_.log().Enabled(LogLevel::kInfo)) {
     const char* event = replicates() ? "replication client logged in" : "client logged in";
     clients_.log().Info(event, {{"client", id_},
                                 {"user", account_->user},

@@ -233,7 +233,7 @@ void Clients::OnClientClosing(Client& client, std::string_view reason) {
     ClientCounts::Remove(context_.counts.of_route(account->route_index));
     ReleaseNames(*account, Names::kAll);
   }
-  if (account != nullptr && config().log.disconnections) {
+  if (account != nullptr && config().log.disconnections && log().Enabled(LogLevel::kInfo)) {
     log().Info("client disconnected", {{"client", client.id()},
                                        {"user", account->user},
                                        {"database", account->database},
