@@ -170,7 +170,13 @@ void Stream::StartSend() {
     StartGatheredSend();
     return;
   }
-  streams_.ring_.BeginSend(send_op_, fd_, first_.bytes());
+  // Nobody waits for it to leave, and it leaves at once.
+  quick_ = state_ == State::kOpen && !behind_ && !clogged_ && !streams_.scarce_;
+  if (quick_) [[likely]] {
+    streams_.ring_.BeginQuickSend(send_op_, fd_, first_.bytes());
+  } else {
+    streams_.ring_.BeginSend(send_op_, fd_, first_.bytes());
+  }
   if (TRIREME_MUTATION(kRecycledBeforeSent)) first_ = streams_.buffers().Copy(first_.bytes());
 }
 
@@ -218,7 +224,8 @@ inline void Stream::Sent(int32_t result) {
     SendFailed(-result);
   }
   if (aborted_) DropQueue();
-  if (!first_.empty() || state_ != State::kOpen) SettleLater();
+  behind_ = !first_.empty();
+  if (behind_ || state_ != State::kOpen) SettleLater();
   if (clogged_) CheckDrained();
 }
 
@@ -289,6 +296,7 @@ void Streams::Flush() {
   if (!starved_.empty()) [[unlikely]]
     ArmStarved();
   scarce_ = buffers().scarce();
+  hasten_ = false;
   // Callbacks may settle more streams: those too, but not without end. What is left makes
   // NextDeadline() say "at once".
   for (int round = 0; round < 4 && settling_first_ != nullptr; ++round) {

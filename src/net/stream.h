@@ -192,6 +192,8 @@ class Stream {
   bool settles_ = false;  // is on Streams' list for the end of the turn
   bool clogged_ = false;
   bool end_reported_ = false;
+  bool quick_ = false;   // the last send was begun as a quick one
+  bool behind_ = false;  // when the last send had ended, more was queued
   bool connecting_ =
       false;                // send_op_ is a connect: kConnecting, or kClosing when that was aborted
   bool aborted_ = false;    // kClosing: the queue is not sent
@@ -232,8 +234,11 @@ class Streams {
   // ends lingering streams whose time is up.
   void Flush();
   // When Flush must run again although nothing completes: a linger deadline, or Time{} (at once)
-  // when something was begun since. kNever = no need.
-  Time NextDeadline() const { return settling_first_ == nullptr ? next_linger_ : Time{}; }
+  // when something was begun since, or a stream must hear soon that it has sent all. kNever = no
+  // need.
+  Time NextDeadline() const {
+    return settling_first_ == nullptr && !hasten_ ? next_linger_ : Time{};
+  }
   Ring& ring() { return ring_; }
   Buffers& buffers() { return ring_.buffers(); }
 
@@ -263,6 +268,7 @@ class Streams {
   uint32_t scratch_used_ = 0;
   uint32_t open_count_ = 0;
   bool scarce_ = false;  // buffers, in this Flush()
+  bool hasten_ = false;  // a closing stream waits for a quick send of this Flush()
 };
 
 }  // namespace trireme

@@ -145,6 +145,7 @@ void Stream::SettleDetaching() {
 
 void Stream::SettleClosing() {
   if (fd_ >= 0 && !connecting_) SettleReceive();
+  if (send_op_.in_flight > 0 && quick_) streams_.hasten_ = true;
   if (!aborted_ && !first_.empty()) {
     StartSend();
     return;

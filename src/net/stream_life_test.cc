@@ -163,6 +163,43 @@ TEST(StreamLife, GivesUpLingeringOnAPeerThatDoesNotRead) {
   close(pair.fds[1]);
 }
 
+// What a quick send has taken along is told at the end of a wait. A stream that is closed right
+// behind one, within the same Flush, does not wait for whatever ends that wait.
+TEST(StreamLife, IsClosedSoonBehindAQuickSend) {
+  Core core;
+  Pair pairs[2];
+  Owner last(core);
+  struct First final : StreamOwner {
+    First(Core& core, Stream& its_other) : stream(core.streams, *this), other(its_other) {}
+    void OnReceive(Slice&&) override {}
+    void OnEnd(int) override { ended = true; }
+    void OnDrained() override {}
+    void OnConnected(int) override {}
+    void OnDetached(int) override {}
+    void OnClosed() override { other.Close(); }
+    Stream stream;
+    Stream& other;
+    bool ended = false;
+  };
+  First first(core, last.stream);
+  first.stream.Adopt(pairs[0].fds[0]);
+  last.stream.Adopt(pairs[1].fds[0]);
+  close(pairs[0].fds[1]);
+  ASSERT_TRUE(RunUntil({&core}, [&] { return first.ended; }));
+  core.Turn(0ms);  // now nothing of it is in flight, and it need not settle
+  const Time begun_at = core.ring->now();
+  last.stream.SendCopy(AsBytes("bye"));
+  first.stream.Close();
+  for (int turn = 0; turn < 5; ++turn) {
+    core.streams.Flush();
+    if (last.closed > 0) break;
+    core.ring->SubmitAndReap(std::min(core.ring->now() + 10s, core.streams.NextDeadline()));
+  }
+  EXPECT_EQ(last.closed, 1);
+  EXPECT_LT(core.ring->now() - begun_at, 5s) << "it has waited for the deadline";
+  close(pairs[1].fds[1]);
+}
+
 TEST(StreamLife, ClosesInTheMiddleOfADetach) {
   Core core;
   Pair pair;

@@ -108,6 +108,10 @@ class Ring {
   // Multishot into Buffers.
   virtual void BeginReceive(Op& op, int fd) = 0;
   virtual void BeginSend(Op& op, int fd, Bytes bytes) = 0;
+  // The same for a few bytes whose leaving nobody waits for. That they have left ends no wait: it
+  // is told with whatever ends one, or by a turn that does not wait. When the socket does not take
+  // all of them at once, it is a send like any other.
+  virtual void BeginQuickSend(Op& op, int fd, Bytes bytes) = 0;
   // `message` and the vector it points to stay alive until the completion.
   virtual void BeginSendVector(Op& op, int fd, const msghdr& message) = 0;
   virtual void Cancel(Op& op) = 0;
@@ -117,9 +121,8 @@ class Ring {
   virtual void Wake(uint32_t ring_index) = 0;
 
   // Submits what was begun and calls the handlers of what has completed. Waits until there is a
-  // completion, a wake, or `deadline`; Time{} does not wait, kNever waits without limit. When
-  // nothing but sends completes it may wait a millisecond for more. Returns the number of
-  // completions handled (wakes included).
+  // completion, a wake, or `deadline`; Time{} does not wait, kNever waits without limit. Returns
+  // the number of completions handled (wakes included).
   virtual uint32_t SubmitAndReap(Time deadline) = 0;
 
   struct Counters {

@@ -29,12 +29,8 @@ constexpr int64_t kInternalEnd = 8;
 // Marks a quick send in user_data, above any address: below 0 as a signed number.
 constexpr uint64_t kQuick = uint64_t{1} << 63;
 
-// Sends of so many bytes are quick: the socket nearly always takes them at once, and usually
-// nothing follows from that. The kernel is told to say something only when one has failed, so that
-// a wait that begins with them does not end because of them.
-constexpr uint32_t kQuickSendBytes = 16384;
-// When nothing else happens, they are told as complete after so long.
-constexpr Duration kQuickSendsWait = 1ms;
+// What is longer than this a socket often does not take at once.
+constexpr size_t kQuickSendBytes = 16384;
 
 uint64_t Name(Op& op) { return reinterpret_cast<uint64_t>(&op); }
 bool IsQuick(uint64_t user_data) { return static_cast<int64_t>(user_data) < 0; }
@@ -101,26 +97,33 @@ Duration UringRing::cpu_time() const {
 }
 
 // MSG_WAITALL: the kernel goes on by itself after a short send, so that a slow reader costs one
-// completion and not one for each window. With MSG_DONTWAIT it takes the short send for a failure
-// instead, which is told.
+// completion and not one for each window.
 void UringRing::BeginSend(Op& op, int fd, Bytes bytes) {
   // The kernel's limit for one transfer is a little below 2 GiB; the rest is the next send.
   constexpr size_t kSendBytesMax = size_t{1} << 30;
   const auto size = static_cast<uint32_t>(std::min(bytes.size(), kSendBytesMax));
   io_uring_sqe& sqe =
-      Begin({.opcode = IORING_OP_SEND, .fd = fd, .address = bytes.data(), .size = size});
-  ++op.in_flight;
-  ++in_flight_;
+      Begin(op, {.opcode = IORING_OP_SEND, .fd = fd, .address = bytes.data(), .size = size});
+  sqe.msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
   ++counters_.sends;
-  if (size > kQuickSendBytes) [[unlikely]] {
-    sqe.msg_flags = MSG_NOSIGNAL | MSG_WAITALL;
-    sqe.user_data = Name(op);
-    return;
-  }
-  ++quick_sends_;
+}
+
+// Tried once, when it is submitted: with MSG_DONTWAIT the kernel takes a short send for a failure,
+// and a failure is told.
+void UringRing::BeginQuickSend(Op& op, int fd, Bytes bytes) {
+  if (bytes.size() > kQuickSendBytes) [[unlikely]]
+    return BeginSend(op, fd, bytes);
+  io_uring_sqe& sqe = Begin({.opcode = IORING_OP_SEND,
+                             .fd = fd,
+                             .address = bytes.data(),
+                             .size = static_cast<uint32_t>(bytes.size())});
+  sqe.user_data = Name(op) | kQuick;
   sqe.msg_flags = MSG_NOSIGNAL | MSG_WAITALL | MSG_DONTWAIT;
   sqe.flags = IOSQE_CQE_SKIP_SUCCESS;
-  sqe.user_data = Name(op) | kQuick;
+  ++op.in_flight;
+  ++in_flight_;
+  ++quick_sends_;
+  ++counters_.sends;
 }
 
 void UringRing::BeginSendVector(Op& op, int fd, const msghdr& message) {
@@ -211,7 +214,6 @@ void UringRing::Enter(Time deadline) {
   io_uring_smp_store_release(submission_.tail, submission_.next);
   __kernel_timespec timeout;
   io_uring_getevents_arg argument{.sigmask = 0, .sigmask_sz = _NSIG / 8, .pad = 0, .ts = 0};
-  if (quick_sends_ > 0) deadline = std::min(deadline, now_ + kQuickSendsWait);
   if (wait && deadline != kNever) {
     const int64_t nanoseconds = (deadline - now_).count();
     timeout = {.tv_sec = nanoseconds / 1'000'000'000, .tv_nsec = nanoseconds % 1'000'000'000};
@@ -342,7 +344,7 @@ inline void UringRing::CompleteQuickSend(const io_uring_sqe& sqe, Completion& co
 
 uint32_t UringRing::Reap(unsigned tail) {
   unsigned head = *completion_.head;
-  const uint32_t count = tail - head;
+  uint32_t count = tail - head;
   while (head != tail) {
     const io_uring_cqe& place = completion_.entries[head & completion_.mask];
     const Entry entry{.user_data = place.user_data, .result = place.res, .flags = place.flags};
@@ -350,6 +352,8 @@ uint32_t UringRing::Reap(unsigned tail) {
     io_uring_smp_store_release(completion_.head, ++head);
     if (static_cast<int64_t>(entry.user_data) >= kInternalEnd) [[likely]] {
       Complete(entry);
+    } else if (IsQuick(entry.user_data)) {
+      --count;  // NoteFailedSends has seen it
     } else {
       CompleteInternal(entry);
     }
@@ -393,7 +397,7 @@ inline void UringRing::Complete(const Entry& entry) {
 }
 
 void UringRing::CompleteInternal(const Entry& entry) {
-  if (entry.user_data == kUnwatched || IsQuick(entry.user_data)) return;
+  if (entry.user_data == kUnwatched) return;
   ++counters_.wakes_received;
   // A poll that cannot be armed would end in a busy loop.
   TRIREME_ASSERT(entry.user_data != kOutside || entry.result > 0);

@@ -12,9 +12,9 @@
 //
 // user_data is the address of the Op, or one of a few small numbers for what concerns no Op.
 //
-// Small sends are quick: tried once, at submission, and without a completion when the socket takes
-// all of it, as it nearly always does. quick_sends_ remembers them until then. When the socket
-// takes nothing, the ring begins the send again, as one that waits; its user sees none of that.
+// Quick sends are tried once, at submission, and have no completion when the socket takes all of
+// it, as it nearly always does. Their entries stay in the submission queue until it is known what
+// became of them. When the socket takes nothing, the ring begins the send again, as one that waits.
 #pragma once
 
 #include <cstdint>
@@ -86,6 +86,7 @@ class UringRing final : public Ring {
   void BeginConnect(Op& op, int fd, const SocketAddress& address) override;
   void BeginReceive(Op& op, int fd) override;
   void BeginSend(Op& op, int fd, Bytes bytes) override;
+  void BeginQuickSend(Op& op, int fd, Bytes bytes) override;
   void BeginSendVector(Op& op, int fd, const msghdr& message) override;
   void Cancel(Op& op) override;
   void Wake(uint32_t ring_index) override;

@@ -96,7 +96,7 @@ TEST(UringRing, MakesOneSystemCallATurn) {
         if (completion.result <= 0) return;
         ++its_echo.received;
         its_echo.slice = std::move(completion.slice);
-        its_echo.ring.BeginSend(its_echo.send, its_echo.fd, its_echo.slice.bytes());
+        its_echo.ring.BeginQuickSend(its_echo.send, its_echo.fd, its_echo.slice.bytes());
       },
       &echo);
   ring->BeginReceive(receive, fds[0]);
@@ -106,7 +106,7 @@ TEST(UringRing, MakesOneSystemCallATurn) {
   for (int i = 1; i <= 10; ++i) {
     ASSERT_EQ(write(fds[1], &byte, 1), 1);
     while (echo.received < i) ring->SubmitAndReap(kNever);        // one
-    while (echo.send.in_flight > 0) ring->SubmitAndReap(kNever);  // two
+    while (echo.send.in_flight > 0) ring->SubmitAndReap(Time{});  // two
     ASSERT_EQ(read(fds[1], &byte, 1), 1);
   }
   EXPECT_EQ(ring->counters().system_calls, before + 20);
@@ -117,9 +117,7 @@ TEST(UringRing, MakesOneSystemCallATurn) {
   close(fds[1]);
 }
 
-// Sends that the kernel has not complained of are complete when nothing else has happened for a
-// millisecond, and without any completion of the kernel.
-TEST(UringRing, TellsOfSmallSendsWithoutACompletionOfTheKernel) {
+TEST(UringRing, QuickSendsHaveNoCompletionOfTheKernel) {
   Buffers buffers(kBuffers);
   const auto ring = Create(0, buffers);
   ASSERT_TRUE(ring->Start().ok());
@@ -131,8 +129,8 @@ TEST(UringRing, TellsOfSmallSendsWithoutACompletionOfTheKernel) {
       [](Op& op, Completion& completion) { *static_cast<int32_t*>(op.owner) = completion.result; },
       &result);
   const uint64_t before = ring->counters().system_calls;
-  ring->BeginSend(send, fds[0], AsBytes("hello"));
-  EXPECT_EQ(ring->SubmitAndReap(kNever), 1u);
+  ring->BeginQuickSend(send, fds[0], AsBytes("hello"));
+  EXPECT_EQ(ring->SubmitAndReap(Time{}), 1u);
   EXPECT_EQ(result, 5);
   EXPECT_EQ(send.in_flight, 0u);
   EXPECT_EQ(ring->in_flight(), 0u);
@@ -145,7 +143,7 @@ TEST(UringRing, TellsOfSmallSendsWithoutACompletionOfTheKernel) {
 
 // The queue of completions is too small for all the failures of a turn: the kernel keeps the others
 // for the next one. No failure is taken for a success.
-TEST(UringRing, SmallSendsThatFailAreAllToldWhenTheQueueOverflows) {
+TEST(UringRing, QuickSendsThatFailAreAllToldWhenTheQueueOverflows) {
   constexpr size_t kSends = 64;
   Buffers buffers(kBuffers);
   const auto ring = *UringRing::Create(
@@ -167,7 +165,7 @@ TEST(UringRing, SmallSendsThatFailAreAllToldWhenTheQueueOverflows) {
   for (size_t i = 0; i < kSends; ++i) {
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, senders[i].fds), 0);
     if (i % 8 != 0) ring->Shutdown(senders[i].fds[0], SHUT_WR);
-    ring->BeginSend(senders[i].op, senders[i].fds[0], AsBytes("x"));
+    ring->BeginQuickSend(senders[i].op, senders[i].fds[0], AsBytes("x"));
   }
   for (int turn = 0; turn < 100 && ring->in_flight() > 0; ++turn) {
     ring->SubmitAndReap(ring->now() + 5ms);

@@ -3,37 +3,39 @@
 
 #include <utility>
 
+#include "absl/strings/string_view.h"
+
 namespace trireme {
 namespace {
 
+absl::string_view Key(std::string_view packet) { return {packet.data(), packet.size()}; }
+
 // What one takes, roughly.
-size_t BytesOf(const KnownStartup& startup) {
-  return sizeof(KnownStartup) + 2 * startup.packet.size() + startup.told.size();
+size_t BytesOf(std::string_view packet, const KnownStartup& startup) {
+  return sizeof(KnownStartup) + packet.size() + startup.told.size();
 }
 
 }  // namespace
 
-KnownStartups::Ref KnownStartups::Find(Bytes packet) const {
+const KnownStartup* KnownStartups::Find(std::string_view packet) const {
   if (packet.size() > kPacketBytesMax) return nullptr;
-  const std::string_view text = AsText(packet);
-  const auto found = startups_.find(absl::string_view(text.data(), text.size()));
-  return found != startups_.end() ? *found : nullptr;
+  const auto found = startups_.find(Key(packet));
+  return found != startups_.end() ? &found->second : nullptr;
 }
 
-void KnownStartups::Note(KnownStartup startup) {
-  if (startup.packet.size() > kPacketBytesMax) return;
-  if (const auto known = startups_.find(absl::string_view(startup.packet));
-      known != startups_.end()) {
-    bytes_ -= BytesOf(**known);
+void KnownStartups::Note(std::string_view packet, KnownStartup startup) {
+  if (packet.size() > kPacketBytesMax) return;
+  if (const auto known = startups_.find(Key(packet)); known != startups_.end()) {
+    bytes_ -= BytesOf(packet, known->second);
     startups_.erase(known);
   }
-  const size_t bytes = BytesOf(startup);
+  const size_t bytes = BytesOf(packet, startup);
   if (bytes_ + bytes > kBytesMax) {
     startups_.clear();
     bytes_ = 0;
   }
   bytes_ += bytes;
-  startups_.insert(std::make_shared<const KnownStartup>(std::move(startup)));
+  startups_.emplace(packet, std::move(startup));
 }
 
 }  // namespace trireme

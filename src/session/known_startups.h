@@ -19,13 +19,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
+#include <string_view>
 
-#include "absl/container/flat_hash_set.h"
-#include "absl/hash/hash.h"
-#include "absl/strings/string_view.h"
-#include "base/bytes.h"
+#include "absl/container/flat_hash_map.h"
 #include "config/config.h"
 #include "session/account.h"
 #include "session/wishes.h"
@@ -34,14 +31,12 @@
 namespace trireme {
 
 struct KnownStartup {
-  std::string packet;
   uint16_t minor = 0;  // of protocol 3
   std::string database;
   std::string user;
   const RouteConfig* route = nullptr;
   const UserConfig* user_config = nullptr;
   Account* account = nullptr;
-  ParameterSet asked;  // the wish in the client's own words
   // PoolShard::welcome() of then: sets that were published stay as they are, and where they are.
   const ParameterSet* reported = nullptr;
   WishRef wish;
@@ -53,31 +48,15 @@ class KnownStartups {
   static constexpr size_t kBytesMax = size_t{1} << 20;
   static constexpr size_t kPacketBytesMax = 2048;  // of one that is remembered
 
-  using Ref = std::shared_ptr<const KnownStartup>;
-
-  // nullptr: not known. It stays alive while somebody holds it.
-  Ref Find(Bytes packet) const;
+  // nullptr: not known. Good until the next Note().
+  const KnownStartup* Find(std::string_view packet) const;
   // Adds it, or replaces what was known. A packet that is too long is not kept.
-  void Note(KnownStartup startup);
+  void Note(std::string_view packet, KnownStartup startup);
 
   size_t count() const { return startups_.size(); }
 
  private:
-  struct ByPacket {
-    using is_transparent = void;
-    static absl::string_view Key(absl::string_view packet) { return packet; }
-    static absl::string_view Key(const Ref& startup) { return startup->packet; }
-    template <typename Packet>
-    size_t operator()(const Packet& packet) const {
-      return absl::Hash<absl::string_view>()(Key(packet));
-    }
-    template <typename Left, typename Right>
-    bool operator()(const Left& left, const Right& right) const {
-      return Key(left) == Key(right);
-    }
-  };
-
-  absl::flat_hash_set<Ref, ByPacket, ByPacket> startups_;
+  absl::flat_hash_map<std::string, KnownStartup> startups_;  // by packet
   size_t bytes_ = 0;
 };
 

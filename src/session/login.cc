@@ -154,19 +154,21 @@ void Login::OnRefusedEncryption() {
 
 // False: it is not known.
 bool Login::OnKnownStartup(Bytes packet) {
-  known_ = clients_.known_startups().Find(packet);
-  if (known_ == nullptr) return false;
-  minor_ = known_->minor;
-  user_ = known_->user;
-  database_ = known_->database;
-  route_ = known_->route;
-  user_config_ = known_->user_config;
+  const KnownStartup* known = clients_.known_startups().Find(AsText(packet));
+  if (known == nullptr) return false;
+  packet_ = AsText(packet);
+  minor_ = known->minor;
+  user_ = known->user;
+  database_ = known->database;
+  route_ = known->route;
+  user_config_ = known->user_config;
   BeginProof();
   return true;
 }
 
 void Login::OnStartup(const StartupMessage& startup, Bytes packet) {
   const Config& config = clients_.config();
+  parsed_ = true;
   minor_ = startup.minor();
   user_ = startup.user;
   database_ = startup.database;
@@ -221,6 +223,15 @@ bool Login::TakeParameters(const StartupMessage& startup) {
     if (!Contains(ignored, parameter.name)) wish_.Set(parameter.name, parameter.value);
   }
   return true;
+}
+
+// It was taken before.
+void Login::TakeParametersOfKnown() {
+  const auto packet = ParseStartup(AsBytes(packet_));
+  const auto* startup = std::get_if<StartupPacket>(&packet);
+  TRIREME_ASSERT(startup != nullptr && std::holds_alternative<StartupMessage>(*startup));
+  parsed_ = TakeParameters(std::get<StartupMessage>(*startup));
+  TRIREME_ASSERT(parsed_);
 }
 
 // --- who is it? ---
@@ -345,7 +356,9 @@ void Login::EnterConsole() {
 }
 
 void Login::EnterPool() {
-  if (known_ != nullptr) return EnterKnownPool();
+  const KnownStartup* known = packet_.empty() ? nullptr : clients_.known_startups().Find(packet_);
+  if (known != nullptr) return EnterPoolOf(*known);
+  if (!parsed_) TakeParametersOfKnown();  // forgotten meanwhile
   const bool replicates = replication_.kind != Replication::kNone;
   if (replicates && route_->replication == ReplicationPolicy::kRefuse) {
     return Fail(RefusedReplication(*route_));
@@ -366,18 +379,17 @@ void Login::EnterPool() {
   Greet();
 }
 
-void Login::EnterKnownPool() {
-  if (const auto error = clients_.Admit(client_, *known_->account)) return Fail(*error);
-  account_ = known_->account;
+void Login::EnterPoolOf(const KnownStartup& known) {
+  if (const auto error = clients_.Admit(client_, *known.account)) return Fail(*error);
+  account_ = known.account;
   pool_ = account_->pool;
   PassKeysOn();
-  if (pool_->welcome() == known_->reported) {
+  if (pool_->welcome() == known.reported) {
     std::string& text = clients_.scratch_text();
-    text = known_->told;
-    return SendWelcome(text, known_->wish.Share());
+    text = known.told;
+    return SendWelcome(text, known.wish.Share());
   }
-  wish_ = known_->asked;
-  packet_ = known_->packet;
+  if (!parsed_) TakeParametersOfKnown();
   Greet();
 }
 
@@ -392,26 +404,24 @@ void Login::PassKeysOn() {
 void Login::Greet() {
   const ParameterSet* reported = pool_->welcome();
   if (reported == nullptr) return WaitForServer(*this);
-  ParameterSet asked = wish_;
+  const ParameterSet asked = wish_;
   SpellWish(*reported);
   if (!untried_.empty()) {
-    wish_ = std::move(asked);  // the server that tries it may spell the rest in another way
+    wish_ = asked;  // the server that tries it may spell the rest in another way
     return WaitForServer(*this);
   }
   WishRef wish = clients_.wishes().Intern(std::move(wish_));
   std::string& told = WriteTold();
   if (!packet_.empty()) {
-    clients_.known_startups().Note({.packet = std::move(packet_),
-                                    .minor = minor_,
-                                    .database = database_,
-                                    .user = user_,
-                                    .route = route_,
-                                    .user_config = user_config_,
-                                    .account = account_,
-                                    .asked = std::move(asked),
-                                    .reported = reported,
-                                    .wish = wish.Share(),
-                                    .told = told});
+    clients_.known_startups().Note(packet_, {.minor = minor_,
+                                             .database = database_,
+                                             .user = user_,
+                                             .route = route_,
+                                             .user_config = user_config_,
+                                             .account = account_,
+                                             .reported = reported,
+                                             .wish = wish.Share(),
+                                             .told = told});
   }
   SendWelcome(told, std::move(wish));
 }

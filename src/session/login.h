@@ -75,6 +75,7 @@ class Login final : private Waiter, private ServerUser {
   bool OnKnownStartup(Bytes packet);
   void OnStartup(const StartupMessage& startup, Bytes packet);
   bool TakeParameters(const StartupMessage& startup);
+  void TakeParametersOfKnown();
   void TakeReplication(const StartupMessage& startup);
   void BeginProof();
   void OnProofBytes();
@@ -82,7 +83,7 @@ class Login final : private Waiter, private ServerUser {
   void OnProved();
   void EnterConsole();
   void EnterPool();
-  void EnterKnownPool();
+  void EnterPoolOf(const KnownStartup& known);
   void PassKeysOn();
   void Greet();
   void WaitForServer(ServerUser& lent_to);
@@ -119,8 +120,8 @@ class Login final : private Waiter, private ServerUser {
   ParameterSet told_;                 // what the client is to be told
   Server* server_ = nullptr;          // kTrying
   std::optional<PgError> refusal_;    // it has refused; the end of its answer is still to come
-  KnownStartups::Ref known_;          // the startup packet is
-  std::string packet_;                // … or may become so; else ""
+  std::string packet_;   // the startup packet, when it is known or may become so; else ""
+  bool parsed_ = false;  // … and wish_ says what is in it
   ReplicationRequest replication_{.kind = Replication::kNone};
   const RouteConfig* route_ = nullptr;
   const UserConfig* user_config_ = nullptr;

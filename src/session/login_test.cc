@@ -293,6 +293,39 @@ TEST_F(LoginTest, AKnownPacketProvesNothing) {
   try_password("hunter2").ReadUntil('Z');
 }
 
+TEST_F(LoginTest, AKnownPacketMayBeForgottenBeforeItsProof) {
+  config_.users[0].auth = AuthMethod::kPassword;
+  Start();
+  const auto begin = [this] {
+    Peer client = Connect();
+    client.Send(AppStartup({{"TimeZone", "utc"}}));
+    client.ReadUntil('R');
+    return client;
+  };
+  const auto prove = [](Peer& client) {
+    client.Send(Written([](auto& w) { w.PasswordMessage("hunter2"); }));
+  };
+  Peer first = begin();
+  prove(first);
+  backend_ = std::make_unique<Peer>(postgres_->AcceptLogin());
+  first.ReadUntil('Z');
+  KnownStartups& known = world_->clients->known_startups();
+  for (int i = 0; i < 2; ++i) {
+    Peer client = begin();
+    if (i == 1) {
+      ASSERT_EQ(known.count(), 1u);
+      for (int other = 0; known.count() > size_t(other); ++other) {
+        KnownStartup startup;
+        startup.told = std::string(10'000, 'x');
+        known.Note(std::to_string(other), std::move(startup));
+      }
+    }
+    prove(client);
+    welcome_ = client.ReadUntil('Z');
+    EXPECT_EQ(Told("TimeZone"), "UTC");
+  }
+}
+
 TEST_F(LoginTest, LimitsHoldForKnownPackets) {
   config_.routes[0].clients_max = 2;
   Start();

@@ -55,6 +55,7 @@ class BellRing final : public Ring {
   void BeginConnect(Op&, int, const SocketAddress&) override { TRIREME_UNREACHABLE(); }
   void BeginReceive(Op&, int) override { TRIREME_UNREACHABLE(); }
   void BeginSend(Op&, int, Bytes) override { TRIREME_UNREACHABLE(); }
+  void BeginQuickSend(Op&, int, Bytes) override { TRIREME_UNREACHABLE(); }
   void BeginSendVector(Op&, int, const msghdr&) override { TRIREME_UNREACHABLE(); }
   void Cancel(Op&) override { TRIREME_UNREACHABLE(); }
   const Counters& counters() const override { TRIREME_UNREACHABLE(); }

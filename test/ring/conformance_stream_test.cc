@@ -153,8 +153,9 @@ TEST_P(RingConformance, SendToASlowReaderCompletesWhenItReads) {
   ring(1).Close(connection.server);
 }
 
-// A small send may be tried in another way than a large one.
-TEST_P(RingConformance, SmallSendsToASlowReaderWaitUntilItReads) {
+// ---- quick sends ----
+
+TEST_P(RingConformance, QuickSendsToASlowReaderWaitUntilItReads) {
   Build(2);
   const Connection connection = Connect();
   const std::string text = Pattern(8 << 20);
@@ -163,7 +164,7 @@ TEST_P(RingConformance, SmallSendsToASlowReaderWaitUntilItReads) {
   size_t sent = 0;
   const auto begin = [&] {
     const std::string_view piece = std::string_view(text).substr(sent, kPiece);
-    if (!piece.empty()) ring(0).BeginSend(send.op, connection.client, AsBytes(piece));
+    if (!piece.empty()) ring(0).BeginQuickSend(send.op, connection.client, AsBytes(piece));
   };
   send.then = [&](Completion& completion) {
     ASSERT_GT(completion.result, 0);
@@ -190,7 +191,7 @@ TEST_P(RingConformance, SmallSendsToASlowReaderWaitUntilItReads) {
 }
 
 // Many at once, more than a submission queue holds; some of them find their socket full.
-TEST_P(RingConformance, SmallSendsOfOneTurnFailAndSucceedEachForItself) {
+TEST_P(RingConformance, QuickSendsOfOneTurnFailAndSucceedEachForItself) {
   Build(1);
   constexpr size_t kConnections = 12;
   enum class Kind : uint8_t { kFree, kFull, kShut };
@@ -204,7 +205,7 @@ TEST_P(RingConformance, SmallSendsOfOneTurnFailAndSucceedEachForItself) {
     if (kind(i) == Kind::kShut) ring().Shutdown(connections[i].client, SHUT_WR);
   }
   for (size_t i = 0; i < kConnections; ++i) {
-    ring().BeginSend(sends[i].op, connections[i].client, AsBytes("small"));
+    ring().BeginQuickSend(sends[i].op, connections[i].client, AsBytes("small"));
   }
   Settle();
   for (size_t i = 0; i < kConnections; ++i) {
@@ -232,16 +233,48 @@ TEST_P(RingConformance, SmallSendsOfOneTurnFailAndSucceedEachForItself) {
   }
 }
 
-TEST_P(RingConformance, CancelInItsTurnEndsASmallSendThatWouldWait) {
+TEST_P(RingConformance, AQuickSendEndsNoWaitAndIsToldAtItsEnd) {
+  Build(1);
+  const Connection connection = Connect();
+  Recorder send, receive;
+  ring().BeginQuickSend(send.op, connection.client, AsBytes("x"));
+  const Time until = ring().now() + 20ms;
+  EXPECT_EQ(ring().SubmitAndReap(until), 1u);
+  EXPECT_GE(ring().now(), until);
+  EXPECT_EQ(send.events, (std::vector<Event>{{1, false, 0}}));
+  ring().BeginQuickSend(send.op, connection.client, AsBytes("y"));
+  EXPECT_EQ(ring().SubmitAndReap(Time{}), 1u) << "nor does it wait without one";
+  EXPECT_EQ(send.events.size(), 2u);
+  ring().BeginReceive(receive.op, connection.server);
+  ASSERT_TRUE(RunUntil([&] { return receive.text == "xy"; }));
+  CancelAndWait(ring(), receive);
+  ring().Close(connection.client);
+  ring().Close(connection.server);
+}
+
+// That one has failed does.
+TEST_P(RingConformance, AQuickSendThatFailsEndsTheWait) {
+  Build(1);
+  const Connection connection = Connect();
+  ring().Shutdown(connection.client, SHUT_WR);
+  Recorder send;
+  ring().BeginQuickSend(send.op, connection.client, AsBytes("x"));
+  EXPECT_EQ(ring().SubmitAndReap(kNever), 1u);
+  EXPECT_EQ(send.events, (std::vector<Event>{{-EPIPE, false, 0}}));
+  ring().Close(connection.client);
+  ring().Close(connection.server);
+}
+
+TEST_P(RingConformance, CancelInItsTurnEndsAQuickSendThatWouldWait) {
   Build(1);
   const Connection connection = Connect();
   Fill(connection.client);
   Recorder send;
-  ring().BeginSend(send.op, connection.client, AsBytes("small"));
+  ring().BeginQuickSend(send.op, connection.client, AsBytes("small"));
   ring().Cancel(send.op);
   ASSERT_TRUE(RunUntil([&] { return send.ended(); }));
   EXPECT_EQ(send.events, (std::vector<Event>{{-ECANCELED, false, 0}}));
-  ring().BeginSend(send.op, connection.client, AsBytes("small"));
+  ring().BeginQuickSend(send.op, connection.client, AsBytes("small"));
   Settle();
   EXPECT_EQ(send.op.in_flight, 1u) << "only that one was canceled";
   CancelAndWait(ring(), send);

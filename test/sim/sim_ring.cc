@@ -65,7 +65,7 @@ bool SimRing::Runnable() const {
   if (interrupted_ || !tasks_.empty()) return true;
   const Time now = kernel_.now();
   return std::any_of(entries_.begin(), entries_.end(),
-                     [now](const Entry& entry) { return entry.visible <= now; });
+                     [now](const Entry& entry) { return !entry.quiet && entry.visible <= now; });
 }
 
 void SimRing::Publish() {
@@ -86,7 +86,7 @@ void SimRing::Publish() {
 
 void SimRing::Post(Entry entry) {
   entry.visible = kernel_.now();
-  if (kernel_.Roll(Fault::kLateCompletion)) {
+  if (!entry.quiet && kernel_.Roll(Fault::kLateCompletion)) {
     entry.visible += kernel_.Within(kernel_.faults().late_max);
     kernel_.At(entry.visible, [] {});  // time stops there, so that the ring is seen to be runnable
   }
@@ -94,8 +94,9 @@ void SimRing::Post(Entry entry) {
   for (const Entry& before : entries_) {
     if (before.op == entry.op) entry.visible = std::max(entry.visible, before.visible);
   }
+  const bool quiet = entry.quiet;
   entries_.push_back(std::move(entry));
-  waiter_.OnRunnable(*this);
+  if (!quiet) waiter_.OnRunnable(*this);
 }
 
 void SimRing::PostWake() { Post(Entry{}); }

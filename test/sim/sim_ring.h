@@ -59,6 +59,7 @@ class SimRing final : public Ring {
   void BeginConnect(Op& op, int fd, const SocketAddress& address) override;
   void BeginReceive(Op& op, int fd) override;
   void BeginSend(Op& op, int fd, Bytes bytes) override;
+  void BeginQuickSend(Op& op, int fd, Bytes bytes) override;
   void BeginSendVector(Op& op, int fd, const msghdr& message) override;
   void Cancel(Op& op) override;
   void Wake(uint32_t ring_index) override;
@@ -73,6 +74,7 @@ class SimRing final : public Ring {
   struct Entry;    // a completion that waits to be reaped
 
   std::unique_ptr<Request> NewRequest(Kind kind, Op& op, int fd);
+  void PushSend(Op& op, int fd, Bytes bytes, bool quick);
   void Push(std::unique_ptr<Request> request);
   void Submit();
   static SimWaiter::Work WorkOf(Kind kind);

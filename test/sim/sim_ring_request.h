@@ -33,6 +33,7 @@ struct SimRing::Request final : SocketWatcher {
   uint64_t bytes_hash = 0;                 // as they were at the begin
   size_t sent = 0;
   uint32_t wake_index = 0;
+  bool quick = false;  // a send that need not wait
 };
 
 struct SimRing::Entry {
@@ -46,6 +47,7 @@ struct SimRing::Entry {
   Bytes bytes;  // send
   const msghdr* message = nullptr;
   uint64_t bytes_hash = 0;
+  bool quiet = false;  // a quick send has succeeded: ends no wait
 };
 
 }  // namespace trireme::sim

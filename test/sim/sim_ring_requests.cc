@@ -68,12 +68,16 @@ void SimRing::BeginReceive(Op& op, int fd) {
   Push(NewRequest(Kind::kReceive, op, fd));
 }
 
-void SimRing::BeginSend(Op& op, int fd, Bytes bytes) {
+void SimRing::BeginSend(Op& op, int fd, Bytes bytes) { PushSend(op, fd, bytes, false); }
+void SimRing::BeginQuickSend(Op& op, int fd, Bytes bytes) { PushSend(op, fd, bytes, true); }
+
+void SimRing::PushSend(Op& op, int fd, Bytes bytes, bool quick) {
   const Census::Outside outside;
   ++counters_.sends;
   auto request = NewRequest(Kind::kSend, op, fd);
   request->bytes = bytes;
   request->bytes_hash = HashParts(bytes, nullptr);
+  request->quick = quick;
   Push(std::move(request));
 }
 
@@ -203,7 +207,8 @@ bool SimRing::End(Request& request, int32_t result) {
         .more = false,
         .bytes = request.bytes,
         .message = request.message,
-        .bytes_hash = request.bytes_hash});
+        .bytes_hash = request.bytes_hash,
+        .quiet = request.quick && request.sent == request.bytes.size()});
   return true;
 }
 
@@ -271,7 +276,10 @@ bool SimRing::TrySend(Request& request) {
     }
     while (!part.empty()) {
       const int32_t result = request.socket->Send(part);
-      if (result == -EAGAIN) return false;
+      if (result == -EAGAIN) {
+        request.quick = false;  // it waits, and will be told
+        return false;
+      }
       if (result < 0) {
         return End(request, request.sent > 0 ? static_cast<int32_t>(request.sent) : result);
       }
