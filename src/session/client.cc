@@ -28,7 +28,6 @@ Client::~Client() {
 void Client::Begin(Arrival arrival) {
   listener_index_ = static_cast<uint16_t>(arrival.listener_index);
   connected_at_ = idle_since_ = clients_.now();
-  rare().login = std::make_unique<Login>(*this, clients_);
   const Duration limit = clients_.config().timeouts.client_login;
   if (limit > 0s) clients_.timers().Schedule(timer_, connected_at_ + limit);
   stream_.Adopt(arrival.fd);
@@ -41,6 +40,14 @@ Client::Rare& Client::rare() {
 
 void Client::FreeRare() {
   if (rare_ != nullptr && rare_->empty()) rare_.reset();
+}
+
+// Made when there is something for it to do: of thousands that connect at once, those that have yet
+// to speak take no more than an idle client.
+Login& Client::NeedLogin() {
+  auto& login = rare().login;
+  if (login == nullptr) login = std::make_unique<Login>(*this, clients_);
+  return *login;
 }
 
 // We may be inside a call of it: it dies at the end of the turn.
@@ -95,7 +102,7 @@ void Client::OnReceive(Slice&& slice) {
   inbox_.Push(std::move(slice));
   switch (state_) {
     case State::kLogin:
-      login()->OnBytes();
+      NeedLogin().OnBytes();
       return;
     case State::kConsole:
       console_session()->OnBytes();

@@ -119,6 +119,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   // The login has succeeded.
   void EnterPool(WishRef wish);
   void BeginConsole(ConsoleRole role, std::string_view name);
+  Login& NeedLogin();
   void DropLogin();
 
   // relay.cc. What is rare is never inlined: the hot functions then save no registers for it.
@@ -240,7 +241,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   ParameterWork& parameter_work();
   // What few clients have, or all for a while only. nullptr: none of it.
   struct Rare {
-    std::unique_ptr<Login> login;                     // kLogin
+    std::unique_ptr<Login> login;                     // kLogin, from its first bytes on
     std::unique_ptr<ConsoleSession> console;          // kConsole
     std::unique_ptr<std::byte[]> cancel_secret_long;  // 32 bytes, protocol 3.2
     std::unique_ptr<ParameterWork> parameter_work;

@@ -67,7 +67,7 @@ ClientClock Client::Clock() const {
 }
 
 void Client::OnTimer() {
-  if (state_ == State::kLogin) return login()->OnTimeout();
+  if (state_ == State::kLogin) return NeedLogin().OnTimeout();
   if (peer_done_) {
     return Close("client closed its connection with requests unanswered", Farewell::kDrop);
   }

@@ -22,7 +22,8 @@
 // What must hold: nothing about users, databases or limits is said before the client has proved who
 // it is, except to a user that cannot exist; every way out sends exactly one ErrorResponse or none.
 //
-// Lives from accept to ReadyForQuery, so that an idle client does not carry it.
+// Lives from the first bytes to ReadyForQuery, so that neither a client that has yet to speak nor
+// an idle one carries it.
 #pragma once
 
 #include <cstdint>
