@@ -186,6 +186,19 @@ PgResult<Account*> Clients::FindAccount(const Target& target, const AccountKey& 
   return by_name_[key] = accounts_.back().get();
 }
 
+const StoredSecret& Clients::SecretOf(const UserConfig& user) {
+  const auto index = static_cast<size_t>(&user - config().users.data());
+  if (secrets_.empty()) secrets_.resize(config().users.size());
+  std::unique_ptr<const StoredSecret>& secret = secrets_[index];
+  if (secret == nullptr) {
+    Result<StoredSecret> parsed = ParseStoredSecret(user.secret.text);
+    // The loader has refused what is none.
+    secret = parsed.ok() ? std::make_unique<const StoredSecret>(*std::move(parsed))
+                         : std::make_unique<const StoredSecret>(NoSecret{});
+  }
+  return *secret;
+}
+
 std::optional<PgError> Clients::Admit(Client& client, Account& account) {
   const Config& settings = config();
   const RouteConfig& route = settings.routes[account.route_index];

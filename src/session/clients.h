@@ -144,6 +144,8 @@ class Clients {
   Wishes& wishes() { return wishes_; }
   TriedValues& tried_values() { return tried_values_; }
   KnownStartups& known_startups() { return known_startups_; }
+  // What proves that a client is this user, parsed once.
+  const StoredSecret& SecretOf(const UserConfig& user);
   // For a message that is written and sent at once: empty, and its memory stays.
   std::string& scratch_text() {
     scratch_text_.clear();
@@ -202,6 +204,7 @@ class Clients {
   Wishes wishes_;
   TriedValues tried_values_;
   KnownStartups known_startups_;
+  std::vector<std::unique_ptr<const StoredSecret>> secrets_;  // by index of the user
   std::string scratch_text_;
   Slab<Client> clients_;
   std::vector<std::unique_ptr<Account>> accounts_;

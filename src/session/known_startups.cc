@@ -18,13 +18,17 @@ size_t BytesOf(std::string_view packet, const KnownStartup& startup) {
 }  // namespace
 
 const KnownStartup* KnownStartups::Find(std::string_view packet) const {
+  if (last_ != nullptr && last_->first == packet) return &last_->second;
   if (packet.size() > kPacketBytesMax) return nullptr;
   const auto found = startups_.find(Key(packet));
-  return found != startups_.end() ? &found->second : nullptr;
+  if (found == startups_.end()) return nullptr;
+  last_ = &*found;
+  return &found->second;
 }
 
 void KnownStartups::Note(std::string_view packet, KnownStartup startup) {
   if (packet.size() > kPacketBytesMax) return;
+  last_ = nullptr;
   if (const auto known = startups_.find(Key(packet)); known != startups_.end()) {
     bytes_ -= BytesOf(packet, known->second);
     startups_.erase(known);

@@ -56,8 +56,10 @@ class KnownStartups {
   size_t count() const { return startups_.size(); }
 
  private:
-  absl::flat_hash_map<std::string, KnownStartup> startups_;  // by packet
+  using Startups = absl::flat_hash_map<std::string, KnownStartup>;  // by packet
+  Startups startups_;
   size_t bytes_ = 0;
+  mutable const Startups::value_type* last_ = nullptr;  // the one found last, until the next Note()
 };
 
 }  // namespace trireme

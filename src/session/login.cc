@@ -156,13 +156,20 @@ void Login::OnRefusedEncryption() {
 bool Login::OnKnownStartup(Bytes packet) {
   const KnownStartup* known = clients_.known_startups().Find(AsText(packet));
   if (known == nullptr) return false;
-  packet_ = AsText(packet);
+  // What needs no proof and nobody's answer is over when this returns.
+  const bool trusts = EffectiveAuth(clients_.config(), known->user_config) == AuthMethod::kTrust;
+  if (trusts && known->account->pool->welcome() == known->reported) {
+    known_ = known;
+  } else {
+    packet_ = AsText(packet);
+  }
   minor_ = known->minor;
   user_ = known->user;
   database_ = known->database;
   route_ = known->route;
   user_config_ = known->user_config;
   BeginProof();
+  known_ = nullptr;
   return true;
 }
 
@@ -242,15 +249,12 @@ void Login::BeginProof() {
   AuthMethod method = EffectiveAuth(config, user_config_);
   if (user_config_ == nullptr && method == AuthMethod::kTrust) method = AuthMethod::kReject;
   if (method == AuthMethod::kTrust) return OnProved();
-  StoredSecret secret = NoSecret{};
-  if (user_config_ != nullptr) {
-    Result<StoredSecret> stored = ParseStoredSecret(user_config_->secret.text);
-    if (stored.ok()) secret = *std::move(stored);  // the loader has refused the others
-  }
+  const StoredSecret secret =
+      user_config_ != nullptr ? clients_.SecretOf(*user_config_) : StoredSecret(NoSecret{});
   proof_ = std::make_unique<ClientAuthenticator>(
       ClientAuthenticator::Setup{.method = MethodOf(method),
                                  .user = user_,
-                                 .secret = std::move(secret),
+                                 .secret = secret,
                                  .scram_iterations = config.scram_iterations},
       clients_.auth());
   Act(proof_->Begin());
@@ -356,9 +360,10 @@ void Login::EnterConsole() {
 }
 
 void Login::EnterPool() {
-  const KnownStartup* known = packet_.empty() ? nullptr : clients_.known_startups().Find(packet_);
+  const KnownStartup* known = known_;
+  if (!packet_.empty()) known = clients_.known_startups().Find(packet_);
   if (known != nullptr) return EnterPoolOf(*known);
-  if (!parsed_) TakeParametersOfKnown();  // forgotten meanwhile
+  if (!parsed_) TakeParametersOfKnown();  // forgotten before its proof
   const bool replicates = replication_.kind != Replication::kNone;
   if (replicates && route_->replication == ReplicationPolicy::kRefuse) {
     return Fail(RefusedReplication(*route_));

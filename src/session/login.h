@@ -116,11 +116,12 @@ class Login final : private Waiter, private ServerUser {
   uint8_t encryption_requests_ = 0;
   std::string database_;
   std::string user_;
-  ParameterSet wish_;                 // in the server's spelling, once that is known
-  std::vector<std::string> untried_;  // names in it that a server must be asked for
-  ParameterSet told_;                 // what the client is to be told
-  Server* server_ = nullptr;          // kTrying
-  std::optional<PgError> refusal_;    // it has refused; the end of its answer is still to come
+  ParameterSet wish_;                    // in the server's spelling, once that is known
+  std::vector<std::string> untried_;     // names in it that a server must be asked for
+  ParameterSet told_;                    // what the client is to be told
+  Server* server_ = nullptr;             // kTrying
+  std::optional<PgError> refusal_;       // it has refused; the end of its answer is still to come
+  const KnownStartup* known_ = nullptr;  // while a known packet is acted upon
   std::string packet_;   // the startup packet, when it is known or may become so; else ""
   bool parsed_ = false;  // … and wish_ says what is in it
   ReplicationRequest replication_{.kind = Replication::kNone};

@@ -84,8 +84,8 @@ void Shard::Turn(Time latest) {
   context_.crew.Drain(core_);
   timers_.Advance(context_.ring.now());
   pools_.EndOfTurn();
-  clients_.EndOfTurn();
   streams_.Flush();
+  clients_.EndOfTurn();  // behind Flush, where closing streams end
   PublishView();
   mailer_.Flush();
 
@@ -102,7 +102,7 @@ void Shard::Turn(Time latest) {
 }
 
 Time Shard::NextDeadline(Time latest) {
-  // Closing streams end in Flush, after the room's EndOfTurn: then another turn is due.
+  // Closing servers end in Flush, after their room's EndOfTurn: then another turn is due.
   if (pools_.has_work() || clients_.has_work() || mailer_.backed_up() || !own_reports_.empty() ||
       left_) {
     return Time{};
