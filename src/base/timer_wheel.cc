@@ -47,8 +47,7 @@ void TimerWheel::Schedule(Timer& timer, Time expiry) {
   Place(timer, tick);
 }
 
-void TimerWheel::Cancel(Timer& timer) {
-  if (!timer.scheduled()) return;
+void TimerWheel::Remove(Timer& timer) {
   if (--count_ == 0) next_event_ = kNever;
   if (timer.place_ == kOverdue) return overdue_.Erase(timer);
   const int level = timer.place_ >> kSlotBits;

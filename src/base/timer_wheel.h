@@ -50,7 +50,9 @@ class TimerWheel {
   // (Re)schedules; an expiry in the past fires at the next Advance(). kNever never fires.
   void Schedule(Timer& timer, Time expiry);
   // Does nothing when the timer is not scheduled.
-  void Cancel(Timer& timer);
+  void Cancel(Timer& timer) {
+    if (timer.scheduled()) Remove(timer);
+  }
   // Fires everything due at `now`, in order of tick. `now` does not go backwards.
   void Advance(Time now) {
     if (now >= next_event_) AdvanceTo(now);
@@ -81,6 +83,7 @@ class TimerWheel {
   int64_t TickAtOrAfter(Time time) const;
   void Place(Timer& timer, int64_t tick);
   void Cascade(Event event);
+  void Remove(Timer& timer);
   void Fire(Event event);
   void FireOverdue();
 

@@ -8,9 +8,15 @@
 //   process id, 31 bits:  (core 9 bits | slot 22 bits) xor mask      never 0, never negative
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace trireme {
+
+inline constexpr size_t kLongCancelSecretBytes = 32;
+constexpr size_t CancelSecretBytes(uint16_t minor) {  // of protocol 3.minor
+  return minor >= 2 ? kLongCancelSecretBytes : sizeof(uint32_t);
+}
 
 inline constexpr uint32_t kCancelSlotBits = 22;
 inline constexpr uint32_t kCancelSlotsMax =

@@ -6,6 +6,7 @@
 #include "auth/crypto.h"
 #include "base/assert.h"
 #include "base/marks.h"
+#include "session/cancel_key.h"
 #include "session/clients.h"
 #include "session/console_session.h"
 #include "session/login.h"
@@ -97,6 +98,10 @@ void Client::OnReceive(Slice&& slice) {
     return PassWholeQuery(std::move(slice));
   }
   if (state_ == State::kIdle && inbox_.empty() && !stream_.clogged() && PassWholePipeline(slice)) {
+    return;
+  }
+  if (state_ == State::kLogin && login() == nullptr && inbox_.empty() &&
+      Login::EnterAtOnce(*this, clients_, slice.bytes())) {
     return;
   }
   inbox_.Push(std::move(slice));

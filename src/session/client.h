@@ -44,8 +44,6 @@
 
 namespace trireme {
 
-inline constexpr size_t kLongCancelSecretBytes = 32;
-
 class Clients;
 class ConsoleSession;
 class Login;

@@ -40,7 +40,7 @@ struct KnownStartup {
   // PoolShard::welcome() of then: sets that were published stay as they are, and where they are.
   const ParameterSet* reported = nullptr;
   WishRef wish;
-  std::string told;  // AuthenticationOk and ParameterStatus messages
+  std::string told;  // AuthenticationOk to ReadyForQuery, with zeros for the cancel key
 };
 
 class KnownStartups {

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/assert.h"
 #include "config/units.h"
+#include "session/cancel_key.h"
 #include "session/client.h"
 #include "session/clients.h"
 #include "session/parameters.h"
@@ -156,20 +157,13 @@ void Login::OnRefusedEncryption() {
 bool Login::OnKnownStartup(Bytes packet) {
   const KnownStartup* known = clients_.known_startups().Find(AsText(packet));
   if (known == nullptr) return false;
-  // What needs no proof and nobody's answer is over when this returns.
-  const bool trusts = EffectiveAuth(clients_.config(), known->user_config) == AuthMethod::kTrust;
-  if (trusts && known->account->pool->welcome() == known->reported) {
-    known_ = known;
-  } else {
-    packet_ = AsText(packet);
-  }
+  packet_ = AsText(packet);
   minor_ = known->minor;
   user_ = known->user;
   database_ = known->database;
   route_ = known->route;
   user_config_ = known->user_config;
   BeginProof();
-  known_ = nullptr;
   return true;
 }
 
@@ -360,8 +354,7 @@ void Login::EnterConsole() {
 }
 
 void Login::EnterPool() {
-  const KnownStartup* known = known_;
-  if (!packet_.empty()) known = clients_.known_startups().Find(packet_);
+  const KnownStartup* known = packet_.empty() ? nullptr : clients_.known_startups().Find(packet_);
   if (known != nullptr) return EnterPoolOf(*known);
   if (!parsed_) TakeParametersOfKnown();  // forgotten before its proof
   const bool replicates = replication_.kind != Replication::kNone;
@@ -390,12 +383,28 @@ void Login::EnterPoolOf(const KnownStartup& known) {
   pool_ = account_->pool;
   PassKeysOn();
   if (pool_->welcome() == known.reported) {
-    std::string& text = clients_.scratch_text();
-    text = known.told;
-    return SendWelcome(text, known.wish.Share());
+    std::string& told = clients_.scratch_text();
+    told = known.told;
+    return SendWelcome(told, known.wish.Share());
   }
   if (!parsed_) TakeParametersOfKnown();
   Greet();
+}
+
+bool Login::EnterAtOnce(Client& client, Clients& clients, Bytes packet) {
+  const KnownStartup* known = clients.known_startups().Find(AsText(packet));
+  if (known == nullptr || known->account->pool->welcome() != known->reported ||
+      EffectiveAuth(clients.config(), known->user_config) != AuthMethod::kTrust) {
+    return false;
+  }
+  if (const auto error = clients.Admit(client, *known->account)) {
+    client.CloseWith(*error, "login failed");
+    return true;
+  }
+  std::string& told = clients.scratch_text();
+  told = known->told;
+  Welcome(client, clients, known->minor, told, known->wish.Share());
+  return true;
 }
 
 // Keys prove one name only: those of another client would not log in, and would take the place of
@@ -606,13 +615,17 @@ void Login::OnServerEnd(int) {
   Fail(Fatal(sqlstate::kConnectionFailure, "server closed the connection unexpectedly"));
 }
 
+// All of it, but for the cancel key.
 std::string& Login::WriteTold() const {
+  constexpr std::byte kNoKey[kLongCancelSecretBytes] = {};
   std::string& text = clients_.scratch_text();
   MessageWriter writer(text);
   writer.AuthenticationOk();
   for (const ParameterSet::Entry& entry : told_.entries()) {
     writer.ParameterStatus({entry.name, entry.value});
   }
+  writer.BackendKeyData(0, {kNoKey, CancelSecretBytes(minor_)});
+  writer.ReadyForQuery(TransactionStatus::kIdle);
   return text;
 }
 
@@ -621,26 +634,32 @@ void Login::SendWelcome() {
   SendWelcome(WriteTold(), std::move(wish));
 }
 
-// `told` is completed.
 void Login::SendWelcome(std::string& told, WishRef wish) {
-  std::byte secret[kLongCancelSecretBytes];
-  const size_t secret_bytes = minor_ >= 2 ? kLongCancelSecretBytes : sizeof(uint32_t);
-  if (!clients_.auth().random.Fill({secret, secret_bytes}).ok()) {
-    return Fail(Fatal(sqlstate::kInternalError, "could not generate a cancel key"));
-  }
-  if (minor_ >= 2) {
-    auto& kept = client_.rare().cancel_secret_long;
-    kept = std::make_unique<std::byte[]>(kLongCancelSecretBytes);
-    std::copy(std::begin(secret), std::end(secret), kept.get());
-  } else {
-    client_.cancel_secret_ = LoadBig32(secret);
-  }
-  MessageWriter writer(told);
-  writer.BackendKeyData(clients_.CancelIdOf(client_), {secret, secret_bytes});
-  writer.ReadyForQuery(TransactionStatus::kIdle);
-  client_.SendText(told);
   stage_ = Stage::kDone;
-  client_.EnterPool(std::move(wish));
+  Welcome(client_, clients_, minor_, told, std::move(wish));
+}
+
+// `told` is what WriteTold() has written.
+void Login::Welcome(Client& client, Clients& clients, uint16_t minor, std::string& told,
+                    WishRef wish) {
+  constexpr size_t kReadyForQueryBytes = kMessageHeaderBytes + 1;
+  const size_t secret_bytes = CancelSecretBytes(minor);
+  char* const at = told.data() + told.size() - kReadyForQueryBytes - secret_bytes;
+  auto* const secret = reinterpret_cast<std::byte*>(at);
+  if (!clients.auth().random.Fill({secret, secret_bytes}).ok()) {
+    return client.CloseWith(Fatal(sqlstate::kInternalError, "could not generate a cancel key"),
+                            "login failed");
+  }
+  StoreBig32(secret - sizeof(uint32_t), clients.CancelIdOf(client));
+  if (minor >= 2) {
+    auto& kept = client.rare().cancel_secret_long;
+    kept = std::make_unique<std::byte[]>(kLongCancelSecretBytes);
+    std::copy(secret, secret + secret_bytes, kept.get());
+  } else {
+    client.cancel_secret_ = LoadBig32(secret);
+  }
+  client.SendText(told);
+  client.EnterPool(std::move(wish));
 }
 
 }  // namespace trireme

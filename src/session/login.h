@@ -52,6 +52,10 @@ class Login final : private Waiter, private ServerUser {
   Login(Client& client, Clients& clients);
   ~Login();
 
+  // A client whose first bytes are a known startup packet, of whom no proof is asked and about whom
+  // no server, is in when this returns, or refused, and never has a Login. False: it needs one.
+  static bool EnterAtOnce(Client& client, Clients& clients, Bytes packet);
+
   // Bytes are in the client's inbox.
   void OnBytes();
   void OnKeys(const ScramKeys& keys);
@@ -100,6 +104,8 @@ class Login final : private Waiter, private ServerUser {
   std::string& WriteTold() const;
   void SendWelcome();
   void SendWelcome(std::string& told, WishRef wish);
+  static void Welcome(Client& client, Clients& clients, uint16_t minor, std::string& told,
+                      WishRef wish);
   void Fail(const PgError& error);
 
   // Waiter, ServerUser: for who has to ask a server
@@ -116,12 +122,11 @@ class Login final : private Waiter, private ServerUser {
   uint8_t encryption_requests_ = 0;
   std::string database_;
   std::string user_;
-  ParameterSet wish_;                    // in the server's spelling, once that is known
-  std::vector<std::string> untried_;     // names in it that a server must be asked for
-  ParameterSet told_;                    // what the client is to be told
-  Server* server_ = nullptr;             // kTrying
-  std::optional<PgError> refusal_;       // it has refused; the end of its answer is still to come
-  const KnownStartup* known_ = nullptr;  // while a known packet is acted upon
+  ParameterSet wish_;                 // in the server's spelling, once that is known
+  std::vector<std::string> untried_;  // names in it that a server must be asked for
+  ParameterSet told_;                 // what the client is to be told
+  Server* server_ = nullptr;          // kTrying
+  std::optional<PgError> refusal_;    // it has refused; the end of its answer is still to come
   std::string packet_;   // the startup packet, when it is known or may become so; else ""
   bool parsed_ = false;  // … and wish_ says what is in it
   ReplicationRequest replication_{.kind = Replication::kNone};

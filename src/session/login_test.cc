@@ -236,6 +236,54 @@ TEST_F(LoginTest, KnownPacketsHaveKeysOfTheirOwn) {
   EXPECT_EQ(keys.size(), 5u);
 }
 
+TEST_F(LoginTest, AKnownPacketMayComeInAnyWay) {
+  Start();
+  LogInFirst();
+  LogIn();
+  ASSERT_EQ(world_->clients->known_startups().count(), 1u);
+  const std::string packet = AppStartup();
+  const auto enters = [this](Peer& client) {
+    welcome_ = client.ReadUntil('Z');
+    EXPECT_EQ(Told("server_version"), "15.4");
+  };
+  for (const size_t size : {3, 20}) {
+    Peer client = Connect();
+    client.Send(packet.substr(0, size));
+    for (int turn = 0; turn < 3; ++turn) world_->Turn();
+    client.Send(packet.substr(size));
+    enters(client);
+  }
+  Peer asks = Connect();
+  asks.Send(Written([](auto& w) { w.SslRequest(); }));
+  asks.Expects("N");
+  asks.Send(packet);
+  enters(asks);
+  Peer hasty = Connect();
+  hasty.Send(packet + Query("a"));
+  enters(hasty);
+  backend_->Expects(Query("a"));
+  EXPECT_EQ(world_->clients->known_startups().count(), 1u);
+}
+
+TEST_F(LoginTest, KnownPacketsOfProtocol32HaveLongKeys) {
+  Start();
+  LogInFirst();
+  std::set<std::string> keys;
+  for (int i = 0; i < 3; ++i) {
+    Peer client = Connect();
+    client.Send(Written([](auto& w) {
+      w.StartupMessage(kProtocol32,
+                       std::vector<ParameterView>{{"user", "app"}, {"database", "main"}});
+    }));
+    welcome_ = client.ReadUntil('Z');
+    const size_t key = welcome_.size() - Ready().size() - kLongCancelSecretBytes;
+    EXPECT_EQ(welcome_.substr(key - 9, 5), std::string("K\0\0\0\x28", 5));
+    keys.insert(welcome_.substr(key - 4, 4 + kLongCancelSecretBytes));
+  }
+  EXPECT_EQ(keys.size(), 3u);
+  EXPECT_EQ(world_->clients->known_startups().count(), 1u);
+}
+
 TEST_F(LoginTest, AKnownPacketIsToldWhatServersReportNow) {
   Start();
   LogInFirst();

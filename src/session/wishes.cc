@@ -5,22 +5,13 @@
 
 namespace trireme {
 
-WishRef& WishRef::operator=(WishRef&& other) noexcept {
-  if (this != &other) {
-    Drop();
-    wish_ = std::exchange(other.wish_, nullptr);
-  }
-  return *this;
-}
-
 const ParameterSet& WishRef::Empty() {
   static const ParameterSet empty;
   return empty;
 }
 
 void WishRef::Drop() {
-  if (wish_ != nullptr && --wish_->references == 0) wish_->home->Free(wish_);
-  wish_ = nullptr;
+  if (--wish_->references == 0) wish_->home->Free(wish_);
 }
 
 Wishes::~Wishes() { TRIREME_ASSERT(by_hash_.empty()); }

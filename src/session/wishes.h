@@ -31,10 +31,16 @@ class WishRef {
   WishRef() = default;
   explicit WishRef(Wish* wish) : wish_(wish) { ++wish_->references; }
   WishRef(WishRef&& other) noexcept : wish_(std::exchange(other.wish_, nullptr)) {}
-  WishRef& operator=(WishRef&& other) noexcept;
+  WishRef& operator=(WishRef&& other) noexcept {
+    WishRef taken(std::move(other));
+    std::swap(wish_, taken.wish_);
+    return *this;
+  }
   WishRef(const WishRef&) = delete;
   WishRef& operator=(const WishRef&) = delete;
-  ~WishRef() { Drop(); }
+  ~WishRef() {
+    if (wish_ != nullptr) Drop();
+  }
   // Another reference to the same set.
   WishRef Share() const { return wish_ != nullptr ? WishRef(wish_) : WishRef(); }
 

@@ -49,7 +49,6 @@ bool PostOffice::AnyPending(const Desk& desk) const {
 
 bool PostOffice::BeginSleep(uint32_t core) {
   Desk& desk = desks_[core];
-  if (AnyPending(desk)) return false;
   TRIREME_YIELD();
   desk.asleep.store(true, std::memory_order_seq_cst);  // the receiver's half
   if (!AnyPending(desk)) return true;
