@@ -91,8 +91,8 @@ class World final : public script::Turning,
     crew.Drain(0);
     timers.Advance(ring->now());
     pools->EndOfTurn();
-    clients->EndOfTurn();
     streams.Flush();
+    clients->EndOfTurn();
     ring->SubmitAndReap(ring->now() + 1ms);
   }
   PoolShard::Counts pool_counts() { return pools->pools()[0]->counts(); }
