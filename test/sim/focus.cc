@@ -35,7 +35,7 @@ Size SizeOf(Focus focus) {
     case Focus::kNeverReaders:
       return {.cores = 2, .servers = 10, .clients = 6};
     case Focus::kBrokenPromise:
-      return {.cores = 2, .servers = 1, .clients = 2};
+      return {.cores = 3, .servers = 1, .clients = 3};
   }
   TRIREME_UNREACHABLE();
 }

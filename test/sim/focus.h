@@ -23,7 +23,7 @@ enum class Focus : uint8_t {
   kLeavers,        // whoever waits gives up, often while a server is on its way
   kAbandoners,     // clients vanish in transactions, and nothing is reset but what is rolled back
   kNeverReaders,   // clients that read no more, for longer than the pooler may wait for them
-  kBrokenPromise,  // a server dies that the book of "shared_mutex" has promised to another core
+  kBrokenPromise,  // a server dies that the book of "shared_mutex" has promised, and two wait
 };
 inline constexpr uint64_t kFocusCount = 7;
 inline constexpr uint64_t kFocusEvery = 7;
