@@ -302,27 +302,31 @@ inline void UringRing::CompleteQuickSend(const io_uring_sqe& sqe, Completion& co
   op.handler(op, completion);
 }
 
-// They fail in the order in which they were submitted. The result goes where the size was; who does
-// not take anything now is waited for.
+// Linux 6.1 tells of those that cannot be sent now before it tells of others, so they are looked
+// for anywhere; newer ones tell in the order of submission. The result goes where the size was; who
+// does not take anything now is waited for.
 [[gnu::cold]] void UringRing::NoteFailedSends(unsigned tail) {
-  size_t early = 0;
-  unsigned next = submission_.seen;
+  const size_t queued = IO_URING_READ_ONCE(*submission_.head) - submission_.seen;
+  const size_t count = early_sends_.size() + queued;
+  size_t next = 0;
   const auto find = [&](uint64_t user_data) -> io_uring_sqe& {
-    while (early < early_sends_.size()) {
-      io_uring_sqe& sqe = early_sends_[early++];
-      if (sqe.user_data == user_data) return sqe;
+    for (size_t looked_at = 0; looked_at < count; ++looked_at) {
+      const size_t index = next++ % count;
+      io_uring_sqe& sqe = index < early_sends_.size()
+                              ? early_sends_[index]
+                              : submission_.at(submission_.seen +
+                                               static_cast<unsigned>(index - early_sends_.size()));
+      const bool noted = (sqe.flags & IOSQE_CQE_SKIP_SUCCESS) == 0;
+      if (sqe.user_data == user_data && !noted) return sqe;
     }
-    while (submission_.at(next).user_data != user_data) {
-      ++next;
-      TRIREME_ASSERT(next != submission_.next);
-    }
-    return submission_.at(next++);
+    TRIREME_UNREACHABLE();
   };
   std::vector<io_uring_sqe> waiting;
   for (unsigned at = *completion_.head; at != tail; ++at) {
     const io_uring_cqe& failure = completion_.entries[at & completion_.mask];
     if (!IsQuick(failure.user_data)) continue;
     io_uring_sqe& sqe = find(failure.user_data);
+    sqe.flags = 0;  // noted
     const auto* op = reinterpret_cast<const Op*>(sqe.user_data & ~kQuick);
     if (failure.res != -EAGAIN) {
       sqe.len = static_cast<uint32_t>(failure.res);
@@ -336,7 +340,6 @@ inline void UringRing::CompleteQuickSend(const io_uring_sqe& sqe, Completion& co
   }
   for (io_uring_sqe& sqe : waiting) {
     sqe.user_data &= ~kQuick;
-    sqe.flags = 0;
     sqe.msg_flags &= ~static_cast<uint32_t>(MSG_DONTWAIT);
     NextEntry() = sqe;
   }
