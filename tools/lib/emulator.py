@@ -85,9 +85,13 @@ class Guest:
         with open(image, "wb") as output:
             names = subprocess.run(["find", "."], cwd=self.root, capture_output=True, check=True).stdout
             subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=self.root, input=names, stdout=output, check=True)
-        return subprocess.run(
-            ["qemu-system-x86_64", "-machine", "q35", "-cpu", "max", *(COUNTING if counting else ["-accel", "tcg"]),
-             "-smp", "1", "-m", "3072", "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio",
-             "-kernel", self.kernel, "-initrd", image,
-             "-append", f"console=ttyS0 quiet panic=-1 {COUNTING_KERNEL if counting else 'mitigations=off'}"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=timeout).stdout
+        argv = ["qemu-system-x86_64", "-machine", "q35", "-cpu", "max", *(COUNTING if counting else ["-accel", "tcg"]),
+                "-smp", "1", "-m", "3072", "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio",
+                "-kernel", self.kernel, "-initrd", image,
+                "-append", f"console=ttyS0 quiet panic=-1 {COUNTING_KERNEL if counting else 'mitigations=off'}"]
+        try:
+            output = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                    timeout=timeout).stdout
+        except subprocess.TimeoutExpired as expired:
+            output = (expired.stdout or b"") + f"\nended after {timeout} s\n".encode()
+        return output.decode(errors="replace").replace("\r", "")
