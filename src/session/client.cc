@@ -194,7 +194,9 @@ void Client::OnServerEnd(int error) {
 
 void Client::CloseWith(const PgError& error, std::string_view reason) {
   if (state_ == State::kClosing || state_ == State::kClosed) return;
-  if (server_ != nullptr && server_->replies().last_words_forwarded()) {
+  // No words fit behind the server's last ones, or into the middle of a message.
+  if (server_ != nullptr &&
+      (server_->replies().last_words_forwarded() || server_->replies().mid_message())) {
     return Close(reason, Farewell::kFlush);
   }
   std::string text;
@@ -292,7 +294,6 @@ void Client::Drain() {
       return;
     case State::kLinked:
       if (!EndsWithPeer()) return ReturnIfFree();
-      if (server_->replies().mid_message()) return Close("shutdown", Farewell::kFlush);
       CloseWith(clients_.ShutdownError(), "shutdown");
       return;
     case State::kConsole:

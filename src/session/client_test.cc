@@ -118,6 +118,28 @@ TEST_F(ClientTest, GetsNoErrorInTheMiddleOfARow) {
   client.ExpectsEnd();
 }
 
+TEST_F(ClientTest, IsEndedInTheMiddleOfARowWithoutAWordByAShutdown) {
+  const std::string half = Message('D', "0123456789").substr(0, 9);
+  Start();
+  Peer client = LogInFirst();
+  Ask(client, Query("a"));
+  backend_->Send(half);
+  client.Expects(half);
+  world_->clients->EndAll();
+  client.ExpectsEnd();
+}
+
+TEST_F(ClientTest, IsEndedInTheMiddleOfARowWithoutAWordForItsOwnMistake) {
+  const std::string half = Message('D', "0123456789").substr(0, 9);
+  Start();
+  Peer client = LogInFirst();
+  Ask(client, Query("a"));
+  backend_->Send(half);
+  client.Expects(half);
+  client.Send(Message('\x01', "no message of the protocol"));
+  client.ExpectsEnd();
+}
+
 TEST_F(ClientTest, CancelsARequestThatWaitsForAServer) {
   Start();
   Peer first = LogInFirst(), second = LogIn();

@@ -97,9 +97,6 @@ void Client::OnOverdue(Deadline::Reason reason) {
       break;
   }
   TRIREME_COVER(kClientOverdue);
-  if (server_ != nullptr && server_->replies().mid_message()) {  // no words fit here
-    return Close(FarewellText(reason), Farewell::kFlush);
-  }
   CloseWith(WordsFor(reason, account_->limits, {account_->database, account_->user},
                      clients_.config().timeouts.cancel),
             FarewellText(reason));
