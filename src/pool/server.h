@@ -40,7 +40,8 @@ class Server final : public PooledServer, private StreamOwner {
   ~Server() override;  // closed or left
 
   // --- for the user it is lent to ---
-  Stream& stream() { return *stream_; }    // send requests here; push to replies() first
+  Stream& stream() { return *stream_; }  // send requests here; push to replies() first
+  const Stream& stream() const { return *stream_; }
   Replies& replies() { return replies_; }  // what it owes
   Inbox& inbox() { return inbox_; }        // received bytes the user has not consumed yet
   // Session parameters as this backend has them now, and as they were after login.

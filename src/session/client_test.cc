@@ -140,6 +140,39 @@ TEST_F(ClientTest, IsEndedInTheMiddleOfARowWithoutAWordForItsOwnMistake) {
   client.ExpectsEnd();
 }
 
+// A server can answer before it has read all that it was sent.
+TEST_F(ClientTest, KeepsAServerThatIsBehindWithReading) {
+  config_.limits.backlog_bytes_max = 4096;
+  Start();
+  Peer client = LogInFirst();
+  const std::string query = Query(std::string(3000, 'q'));
+  const auto linked = [&] {
+    const Server* server = nullptr;
+    world_->clients->ForEach([&](const Client& one) { server = one.server(); });
+    return server;
+  };
+  const auto behind = [&] { return linked() != nullptr && linked()->stream().clogged(); };
+  size_t asked = 0;
+  while (++asked < 10000) {
+    client.Send(query);
+    ASSERT_TRUE(world_->Until([&] { return linked() != nullptr; }));
+    world_->Turn();  // what the kernel does not take now has to wait
+    if (behind()) break;
+    backend_->Send(Done("A"));
+    client.Expects(Done("A"));
+  }
+  ASSERT_TRUE(behind());
+  backend_->Send(Done("LAST"));
+  client.Expects(Done("LAST"));
+  EXPECT_TRUE(behind());
+  client.Send(Query("next"));
+  for (size_t i = 0; i < asked; ++i) backend_->Expects(query);
+  backend_->Expects(Query("next"));
+  backend_->Send(Done("NEXT"));
+  client.Expects(Done("NEXT"));
+  EXPECT_TRUE(UntilIdle());
+}
+
 TEST_F(ClientTest, CancelsARequestThatWaitsForAServer) {
   Start();
   Peer first = LogInFirst(), second = LogIn();

@@ -517,7 +517,7 @@ void Client::OnParameter(Bytes body) {
 
 bool Client::may_return() const {
   return !keeps_server() && kept_traces() == nullptr && server_->replies().clean() &&
-         !requests_.mid_forward() && server_->inbox().empty();
+         !requests_.mid_forward() && server_->inbox().empty() && !server_->stream().clogged();
 }
 
 void Client::ReturnIfFree() {
