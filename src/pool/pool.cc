@@ -320,12 +320,19 @@ void PoolShard::CloseUnwanted() {
   while (PooledServer* server = idle().front()) Close(*server, CloseReason::kReplicationOver);
 }
 
-// No server of the pool is alive on any core, the last login was refused, and the next one is not
-// due yet: waiting leads nowhere, and the server's own words say most.
+// No server that could come here is alive, the last login was refused, and the next one is not due
+// yet: waiting leads nowhere, and the server's own words say most.
 bool PoolShard::hopeless() const {
   return !waiters_.empty() && connect_error_.has_value() && !MayPass(*connect_error_) &&
-         board_.alive() == 0 && connecting() == 0 && steals_pending_ == 0 &&
+         alive_for_us() == 0 && connecting() == 0 && steals_pending_ == 0 &&
          context_.now < retry_at_;
+}
+
+uint32_t PoolShard::alive_for_us() const {
+  if (context_.sharing.policy != Sharing::kIsolated) return board_.alive();
+  const size_t mine = ListOf(State::kIdle).count() + ListOf(State::kLent).count() +
+                      ListOf(State::kSettling).count();
+  return static_cast<uint32_t>(mine);
 }
 
 void PoolShard::Refuse(Waiter& waiter, const PgError& error) {

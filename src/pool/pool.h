@@ -256,6 +256,7 @@ class PoolShard {
   void RefuseAll(const PgError& error);
   void CloseUnwanted();
   bool hopeless() const;
+  uint32_t alive_for_us() const;
   bool retired(const PooledServer& server) const;
   bool stale(const PooledServer& server) const {
     return check_delay_ != kNoCheck && context_.now - server.heard_at_ > check_delay_;
@@ -289,6 +290,7 @@ class PoolShard {
   bool OpenServer(Board::Purpose purpose);
   Board::Reservation::Outcome TryReserve(Board::Purpose purpose);
   void AskForPlace(const Quota& full);
+  bool AskIsolatedCores();
   void RetryAt(Time at);
   void ReleasePlace();
   void NudgeHungry();

@@ -422,6 +422,36 @@ TEST(Pool, SaysThatAnIsolatedCoreHasNoShare) {
   EXPECT_EQ(client.refusal->sqlstate, "53400");
 }
 
+TEST(Pool, ClosesAnIdleServerOfAnIsolatedCoreThatHoldsTheLastPlace) {
+  FakeFleet::Options options = With(2, 2);
+  options.sharing.policy = Sharing::kIsolated;
+  options.storage_connections_max = 1;
+  FakeFleet fleet(options);
+  FakeClient here, there;
+  Served(fleet, 0, here);
+  GiveBack(fleet, 0, here);
+  ASSERT_TRUE(fleet.Settle());
+  Served(fleet, 1, there);
+  EXPECT_EQ(fleet.core(0).closings, std::vector{CloseReason::kEvicted});
+  GiveBack(fleet, 1, there);
+}
+
+TEST(Pool, TellsAnIsolatedCoreWhyItHasNoServerThoughOthersHave) {
+  FakeFleet::Options options = With(2, 2);
+  options.sharing.policy = Sharing::kIsolated;
+  FakeFleet fleet(options);
+  FakeClient here, there;
+  Served(fleet, 0, here);
+  fleet.pool(1).Checkout(there, there);
+  fleet.core(1).Turn();
+  fleet.pool(1).OnConnectFailed(*fleet.core(1).InState(State::kConnecting)[0],
+                                {.sqlstate = "53300", .message = "too many clients"});
+  ASSERT_TRUE(fleet.Settle());
+  ASSERT_TRUE(there.refusal);
+  EXPECT_EQ(there.refusal->sqlstate, "53300");
+  GiveBack(fleet, 0, here);
+}
+
 TEST(Pool, AsksForAPlaceThatAnotherPoolOfTheStorageHolds) {
   FakeFleet::Options options = With(1, 4);
   options.storage_connections_max = 1;

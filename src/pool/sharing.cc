@@ -385,9 +385,21 @@ void PoolShard::AskForPlace(const Quota& full) {
   if (asked_for_ != &full || context_.now >= ask_again_at_) {
     asked_for_ = &full;
     ask_again_at_ = context_.now + kAskAgain;
-    context_.host.WantPlace(board_, full);
+    if (!AskIsolatedCores()) context_.host.WantPlace(board_, full);
   }
   RetryAt(ask_again_at_);
+}
+
+// Under kIsolated the place may be with an idle server of this pool, where only its core can use
+// it.
+bool PoolShard::AskIsolatedCores() {
+  if (context_.sharing.policy != Sharing::kIsolated) return false;
+  for (uint32_t core = 0; core < core_count_; ++core) {
+    if (core == self_ || board_.line(core).idle.load(kRelaxed) == 0) continue;  // partner: Publish
+    context_.siblings.Send(core, MailOf(PoolMail::Kind::kEvict));
+    return true;
+  }
+  return false;
 }
 
 void PoolShard::RetryAt(Time at) {

@@ -302,6 +302,7 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   bool peer_done_ : 1 = false;   // the client will send no more
   bool cancel_due_ : 1 = false;  // a cancel came while our own SETs ran: sent on when they are done
   bool watched_ : 1 = false;     // its texts are read for what they leave
+  bool unserved_ : 1 = false;    // our own SETs are all that the server has done since it came
   DeferredBegin deferred_ = DeferredBegin::kNone;  // without a server: kNone, kBegun, kFailed
   TextRules text_rules_;
   uint16_t listener_index_ = 0;

@@ -114,6 +114,28 @@ TEST_F(ResetsTest, WaitForWhatWasAskedBefore) {
   client.Expects(Ready());
 }
 
+// The server goes to whoever waits, but not between our SET and what it was for.
+TEST_F(ResetsTest, AreServedThoughOthersWait) {
+  Peer client = Begin(PoolMode::kTransaction);
+  Peer other = LogIn({{"application_name", "you"}});
+  const std::string set_other = Query("SET \"application_name\" TO 'you';");
+  other.Send(Query("SELECT 2"));
+  backend_->Expects(set_other + Query("SELECT 2"));
+  client.Send(Query("RESET ALL"));
+  ASSERT_TRUE(world_->Until([&] { return world_->pool_counts().waiting == 1; }));
+  backend_->Send(Done("SET") + Done("SELECT 1"));
+  backend_->Expects(kSetName);
+  other.Send(Query("SELECT 3"));
+  ASSERT_TRUE(world_->Until([&] { return world_->pool_counts().waiting == 1; }));
+  backend_->Send(Done("SET"));
+  backend_->Expects(Query("RESET ALL"));
+  backend_->Send(Done("RESET"));
+  client.Expects(Done("RESET"));
+  backend_->Expects(set_other + Query("SELECT 3"));
+  backend_->Send(Done("SET") + Done("SELECT 1"));
+  other.Expects(Done("SELECT 1") + Done("SELECT 1"));
+}
+
 TEST_F(ResetsTest, InATransactionAreFollowedInsideIt) {
   Peer client = Begin(PoolMode::kTransaction);
   Turn(client, Query("BEGIN"), Done("BEGIN", 'T'));

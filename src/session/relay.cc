@@ -390,6 +390,10 @@ void Client::PumpReplies() {
 // What has come was passed on: is the server's stay over, and who waited for that?
 void Client::RepliesPassed() {
   if (stream_.clogged() && !server_->stream().receive_paused()) server_->stream().PauseReceive();
+  if (unserved_) [[unlikely]] {  // what it came for had to wait for the SETs
+    unserved_ = false;
+    return PumpRequests();
+  }
   ReturnIfFree();
   // Some waited for replies to be given, or for the next server.
   if (!inbox_.empty() || peer_done_) PumpRequests();
@@ -486,6 +490,7 @@ void Client::OnReady() {
 void Client::OnRareReady(const Replies::Counts& counts) {
   if (works_on_parameters()) {
     using Reset = ParameterWork::Reset;
+    unserved_ = parameter_work().before.has_value() && counts.queries == 0;
     parameter_work().before.reset();
     const Reset reset = parameter_work().reset;
     if ((reset == Reset::kRuns || reset == Reset::kRestores) && !OnResetReady(counts)) return;
