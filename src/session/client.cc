@@ -338,7 +338,7 @@ bool Client::CancelRequest(CancelObserver* observer) {
   idle_since_ = clients_.now();
   Watch();
   FailDeferred();
-  const auto ready = requests_.PassOver(ReadHead(inbox_.Front().data()));
+  const auto ready = requests_.PassOver(inbox_.Front());
   std::string text;
   MessageWriter writer(text);
   writer.ErrorResponse({.sqlstate = sqlstate::kQueryCanceled,

@@ -190,6 +190,33 @@ TEST_F(ClientTest, CancelsARequestThatWaitsForAServer) {
   Ask(second, Query("c"));
 }
 
+// As PostgreSQL does it: the unnamed statement of before is gone when the next one is begun.
+TEST_F(ClientTest, ForgetsTheUnnamedStatementWhoseSuccessorIsCancelled) {
+  Start();
+  const auto parse = [](const std::string& text) {
+    return Message('P', std::string(1, '\0') + text + std::string(3, '\0')) + Message('S');
+  };
+  Peer first = LogInFirst(), second = LogIn();
+  Ask(second, parse("old"));
+  backend_->Send(Message('1') + Ready());
+  second.Expects(Message('1') + Ready());
+  Ask(first, Query("a"));
+  second.Send(parse("new"));
+  world_->Until([&] { return world_->pool_counts().waiting == 1; });
+  Peer cancel = Connect();
+  cancel.Send(CancelRequest());
+  cancel.ExpectsEnd();
+  EXPECT_EQ(second.ReadError().sqlstate, sqlstate::kQueryCanceled);
+  second.Expects(Ready());
+  backend_->Send(Done("A"));
+  first.Expects(Done("A"));
+  second.Send(Message('B', std::string(8, '\0')) + Message('E', std::string(5, '\0')) +
+              Message('S'));
+  EXPECT_EQ(second.ReadError().sqlstate, sqlstate::kInvalidSqlStatementName);
+  second.Expects(Ready());
+  backend_->ExpectsSilence();
+}
+
 TEST_F(ClientTest, CancelsARequestThatRuns) {
   Start();
   Peer client = LogInFirst();

@@ -456,7 +456,7 @@ void Client::AskAgain() {
 void Client::Refuse(PgError error) {
   const MessageHead head = ReadHead(inbox_.Front().data());
   if (server_ != nullptr && server_->replies().skipping()) return requests_.Drop(head.total_size());
-  const auto ready = requests_.PassOver(head);
+  const auto ready = requests_.PassOver(inbox_.Front());
   if (server_ == nullptr) {
     FailDeferred();
     return SendError(error);

@@ -398,15 +398,18 @@ void Requests::OnWholePipeline(const Pipeline& pipeline, const Context& context)
   if (context.statements != nullptr) KeepUnnamed(pipeline.statement, *context.statements);
 }
 
-Requests::ReadyIsOwed Requests::PassOver(MessageHead front) {
+Requests::ReadyIsOwed Requests::PassOver(Bytes front) {
   TRIREME_ASSERT(body_left_ == 0);
-  if (front.type == frontend::kSync) {  // one with a body, that asked for a server
+  const MessageHead head = ReadHead(front.data());
+  const bool named = front.size() > kHeadBytes && front[kHeadBytes] != std::byte{0};
+  if (head.type == frontend::kQuery || (head.type == frontend::kParse && !named)) ForgetUnnamed();
+  if (head.type == frontend::kSync) {  // one with a body, that asked for a server
     passing_over_ = unnamed_fresh_ = reset_executed_ = false;
-  } else if (IsExtended(front.type)) {
+  } else if (IsExtended(head.type)) {
     passing_over_ = true;
     return ReadyIsOwed::kAtSync;
   }
-  body_left_ = front.total_size();
+  body_left_ = head.total_size();
   body_forward_ = false;
   return ReadyIsOwed::kNow;
 }

@@ -132,10 +132,11 @@ class Requests {
 
   // The message at the front was refused or cancelled. A Query or FunctionCall is dropped; in the
   // extended protocol everything up to the next Sync is, as PostgreSQL does after an error, and
-  // that Sync is reported (kSyncAlone) or forwarded when a server is lent. Says who owes
-  // ReadyForQuery: kNow = the caller.
+  // that Sync is reported (kSyncAlone) or forwarded when a server is lent. The unnamed statement is
+  // gone, when the message would have replaced it. `front`: what there is of it, its head at least.
+  // Says who owes ReadyForQuery: kNow = the caller.
   enum class ReadyIsOwed : uint8_t { kNow, kAtSync };
-  ReadyIsOwed PassOver(MessageHead front);
+  ReadyIsOwed PassOver(Bytes front);
 
   // A server was given back: what was prepared on it without a name is out of reach.
   void OnServerReturned() { unnamed_ready_ = held_back_ = false; }

@@ -105,12 +105,12 @@ class Walk {
           continue;
         case Event::kFlushWithBody:
           events += 'F';
-          requests.PassOver(ReadHead(AsBytes(std::string_view(inbox)).data()));
+          requests.PassOver(AsBytes(std::string_view(inbox)));
           continue;
         case Event::kNamedParse:
         case Event::kStaleUnnamed:
           events += step.event == Event::kNamedParse ? 'P' : 'U';
-          requests.PassOver(ReadHead(AsBytes(std::string_view(inbox)).data()));
+          requests.PassOver(AsBytes(std::string_view(inbox)));
           continue;
         case Event::kNeedsServer:
           events += 'N';
@@ -373,7 +373,7 @@ TEST(Requests, SeesNoWholeQueryWithinAMessageOrWhatIsPassedOver) {
   within.Feed(kCopyData.substr(0, kCopyData.size() - 2));
   EXPECT_FALSE(within.requests.IsWholeQuery(AsBytes(kQuery), limits));
   Requests passing_over;
-  passing_over.PassOver(ReadHead(AsBytes(kParseNamed).data()));
+  passing_over.PassOver(AsBytes(kParseNamed));
   EXPECT_FALSE(passing_over.IsWholeQuery(AsBytes(kQuery), limits));
 }
 
@@ -480,7 +480,7 @@ TEST(Requests, AWholePipelineIsWhatItsMessagesAre) {
 TEST(Requests, ACancelledQueryIsDroppedAlone) {
   Walk walk(Server::kNone);
   EXPECT_FALSE(walk.Feed(kQuery + kQuery));
-  EXPECT_EQ(walk.requests.PassOver(ReadHead(AsBytes(std::string_view(walk.inbox)).data())),
+  EXPECT_EQ(walk.requests.PassOver(AsBytes(std::string_view(walk.inbox))),
             Requests::ReadyIsOwed::kNow);
   EXPECT_FALSE(walk.Pump());
   EXPECT_EQ(walk.dropped, kQuery);
@@ -491,7 +491,7 @@ TEST(Requests, ACancelledQueryIsDroppedAlone) {
 TEST(Requests, ACancelledPipelineIsDroppedUpToSync) {
   Walk walk(Server::kNone);
   EXPECT_FALSE(walk.Feed(kParseUnnamed + kBindUnnamed + kExecute));
-  EXPECT_EQ(walk.requests.PassOver(ReadHead(AsBytes(std::string_view(walk.inbox)).data())),
+  EXPECT_EQ(walk.requests.PassOver(AsBytes(std::string_view(walk.inbox))),
             Requests::ReadyIsOwed::kAtSync);
   EXPECT_TRUE(walk.Pump());
   EXPECT_FALSE(walk.Feed(kSync + kQuery));
@@ -602,7 +602,7 @@ TEST(Requests, ASyncWithABodyIsPassedOverLikeAQuery) {
   const std::string bytes = broken + kSync;
   RequestStep step = requests.Next(AsBytes(bytes), context);
   EXPECT_EQ(step.event, RequestStep::Event::kNeedsServer);
-  EXPECT_EQ(requests.PassOver(ReadHead(AsBytes(bytes).data())), Requests::ReadyIsOwed::kNow);
+  EXPECT_EQ(requests.PassOver(AsBytes(bytes)), Requests::ReadyIsOwed::kNow);
   step = requests.Next(AsBytes(bytes), context);
   EXPECT_EQ(step.event, RequestStep::Event::kSyncAlone);  // the one behind it
   EXPECT_EQ(step.size, bytes.size());
