@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // How connections come about: connect on one side, a listener's backlog on the other. A full
-// backlog drops the attempt: TCP repeats it after 1, 2, 4 … seconds until it gives up, a Unix
+// backlog drops the attempt: TCP repeats it after about 1, 2, 4 … seconds until it gives up, a Unix
 // socket waits for room.
 #include <cerrno>
 
@@ -63,7 +63,8 @@ void Socket::TryConnect(uint32_t attempt) {
     TryConnectAt(kernel_.now() + 1ms, 0);
     return;
   }
-  const Time retry = kernel_.now() + 1s * (int64_t{1} << attempt);
+  const Duration spread = 1ms * static_cast<int64_t>(id_ % 16);  // no two hosts' timers are in step
+  const Time retry = kernel_.now() + 1s * (int64_t{1} << attempt) + spread;
   if (attempt < connect_retries_) {
     TryConnectAt(retry, attempt + 1);
   } else {
