@@ -247,7 +247,7 @@ class Feeding {
   }
 
   void PassOver() {
-    const auto ready = requests_.PassOver(ReadHead(AsBytes(stream_).data() + at_));
+    const auto ready = requests_.PassOver(AsBytes(stream_).subspan(at_));
     trace_.Event("passed over", static_cast<size_t>(ready));
   }
 

@@ -55,8 +55,8 @@ void Oracles::OnLogin(const SimBackend& backend) {
     if (std::find(backends.begin(), backends.end(), &backend) == backends.end()) continue;
     const auto count = static_cast<uint64_t>(
         std::count_if(backends.begin(), backends.end(), [&](const SimBackend* other) {
-          return other->connected() && other->logged_in() && other->user() == backend.user() &&
-                 other->database() == backend.database();
+          return other->connected() && !other->paused() && other->logged_in() &&
+                 other->user() == backend.user() && other->database() == backend.database();
         }));
     if (count <= PoolCap(i, backend)) continue;
     Broken("cap", clusters_[i].name + " has " + std::to_string(count) + " servers of " +

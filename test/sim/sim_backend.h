@@ -45,6 +45,8 @@ class SimBackend final : public PeerHandler {
   const std::string& database() const { return database_; }
   // Since the startup packet until the other side closed or reset it.
   bool connected() const { return connected_; }
+  // It reads no more for the moment, and would not see the end of its connection.
+  bool paused() const { return paused_; }
   bool logged_in() const { return session_ != nullptr; }
   // The following are for backends that are logged in.
   TransactionStatus status() const { return session_->status(); }
