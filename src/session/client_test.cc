@@ -107,35 +107,34 @@ TEST_F(ClientTest, IsToldWhenTheServerEndsWithoutAWord) {
   client.ExpectsEnd();
 }
 
-TEST_F(ClientTest, GetsNoErrorInTheMiddleOfARow) {
-  Start();
-  Peer client = LogInFirst();
-  Ask(client, Query("a"));
-  const std::string half = Message('D', "0123456789").substr(0, 9);
-  backend_->Send(half);
-  client.Expects(half);
+// A client that has got the first bytes of a row: no words fit behind them.
+class MidRowTest : public ClientTest {
+ protected:
+  Peer Begin() {
+    Start();
+    Peer client = LogInFirst();
+    Ask(client, Query("a"));
+    const std::string half = Message('D', "0123456789").substr(0, 9);
+    backend_->Send(half);
+    client.Expects(half);
+    return client;
+  }
+};
+
+TEST_F(MidRowTest, TheEndOfTheServerIsToldWithoutAWord) {
+  Peer client = Begin();
   backend_->Close();
   client.ExpectsEnd();
 }
 
-TEST_F(ClientTest, IsEndedInTheMiddleOfARowWithoutAWordByAShutdown) {
-  const std::string half = Message('D', "0123456789").substr(0, 9);
-  Start();
-  Peer client = LogInFirst();
-  Ask(client, Query("a"));
-  backend_->Send(half);
-  client.Expects(half);
+TEST_F(MidRowTest, AShutdownIsToldWithoutAWord) {
+  Peer client = Begin();
   world_->clients->EndAll();
   client.ExpectsEnd();
 }
 
-TEST_F(ClientTest, IsEndedInTheMiddleOfARowWithoutAWordForItsOwnMistake) {
-  const std::string half = Message('D', "0123456789").substr(0, 9);
-  Start();
-  Peer client = LogInFirst();
-  Ask(client, Query("a"));
-  backend_->Send(half);
-  client.Expects(half);
+TEST_F(MidRowTest, TheClientsOwnMistakeIsToldWithoutAWord) {
+  Peer client = Begin();
   client.Send(Message('\x01', "no message of the protocol"));
   client.ExpectsEnd();
 }
