@@ -234,7 +234,6 @@ ReplyStep Replies::Next(Bytes bytes) {
       break;
     }
     const bool error = head.type == backend::kErrorResponse;
-    if (error) DropStaleMarks();
     const bool forward = error ? !ErrorIsOurs() : ForwardNext(head.type) && !IsHeld(head.type);
     const bool held = error && forward && hold_error_ && head.body_size() <= kParameterBytesMax;
     if (started && (held || forward != step.forward)) break;
@@ -364,7 +363,7 @@ uint32_t Replies::PassPlain(Bytes bytes, uint32_t at, Request front) {
 }
 
 ReplyStep::Event Replies::OnMessage(char type, Bytes body) {
-  if (owed_.empty() && !skipping_ && !IsAsynchronous(type) && type != backend::kErrorResponse) {
+  if (owed_.empty() && !IsAsynchronous(type) && type != backend::kErrorResponse) {
     return Event::kBroken;  // an answer nobody asked for
   }
   switch (type) {
@@ -419,7 +418,6 @@ ReplyStep::Event Replies::OnReadyForQuery(Bytes body) {
   const char status = static_cast<char>(body[0]);
   if (status != 'I' && status != 'T' && status != 'E') return Event::kBroken;
   special_ = 0;
-  DropStaleMarks();
   if (owed_.empty()) return Event::kBroken;
   const ExpectedReply answered = owed_.front();
   if (answered.request != Request::kSync && answered.request != Request::kQuery &&
@@ -441,7 +439,6 @@ ReplyStep::Event Replies::OnReadyForQuery(Bytes body) {
 // In the simple protocol ReadyForQuery follows by itself; in the extended protocol the server now
 // passes over everything up to the next Sync, and what it passes over is not owed any more.
 ReplyStep::Event Replies::OnError() {
-  DropStaleMarks();
   if (owed_.empty()) {  // an idle session was told to go: FATAL comes out of turn
     TRIREME_COVER(kFatalOutOfTurn);
     error_forwarded_ = !TRIREME_MUTATION(kForgetFatal);
@@ -481,7 +478,6 @@ ReplyStep::Event Replies::OnError() {
 // The front request has been answered, when it is of that kind: within a simple Query the same
 // messages answer nothing but a part of it.
 void Replies::Answered(Request request) {
-  DropStaleMarks();
   if (!owed_.empty() && owed_.front().request == request) {
     Pop(true);
     DropStaleMarks();
@@ -502,7 +498,7 @@ void Replies::CopyEnded() {
 }
 
 // A CopyDone or CopyFail that reached the front ended no COPY (the statement was none, or failed
-// first); the server passes it over.
+// first); the server passes it over. None stays there: behind it a fake answer may be due.
 void Replies::DropStaleMarks() {
   while (!owed_.empty() && owed_.front().request == Request::kCopyEnd) owed_.Pop();
 }
@@ -518,6 +514,7 @@ bool Replies::SwallowSync() {
 void Replies::FakeSent() {
   TRIREME_ASSERT(!owed_.empty() && owed_.front().disposition == Disposition::kFake);
   Pop(true);
+  DropStaleMarks();
 }
 
 }  // namespace trireme

@@ -260,6 +260,34 @@ TEST(Replies, AsksForAFakeAnswerAtItsExactPlace) {
   EXPECT_EQ(Feed(replies, Ready(), 1000).events, "R");
 }
 
+// A CopyDone outside of COPY is passed over by the server; here it stands between two answers of
+// ours.
+TEST(Replies, AnEndOfCopyThatEndsNoneHoldsNoFakeAnswerUp) {
+  Replies replies;
+  replies.Expect(kParse, Disposition::kFake);
+  replies.Expect(kCopyEnd, Disposition::kForward);
+  replies.Expect(kParse, Disposition::kFake);
+  ExpectAll(replies, {kBind, kSync});
+  EXPECT_EQ(Feed(replies, "", 1).events, "FF");
+  const std::string answer = Message('2') + Ready();
+  const Outcome outcome = Feed(replies, answer, 1000);
+  EXPECT_EQ(outcome.forwarded, answer);
+  EXPECT_EQ(outcome.events, "R");
+}
+
+TEST(Replies, AnErrorBehindAnEndOfCopyThatEndsNoneIsTheClients) {
+  const std::string answer = Message('E', "S") + Ready();
+  const auto prepare = [](Replies& replies) {
+    replies.Expect(kClose, Disposition::kFake);
+    replies.Expect(kCopyEnd, Disposition::kForward);
+    replies.Expect(kClose, Disposition::kFake);
+    ExpectAll(replies, {kExecute, kSync});
+  };
+  const Outcome outcome = FeedAllWays(prepare, answer);
+  EXPECT_EQ(outcome.forwarded, answer);
+  EXPECT_EQ(outcome.events, "FFR");
+}
+
 TEST(Replies, DropsFakeAnswersThatAnErrorPassesOver) {
   Replies replies;
   ExpectAll(replies, {kBind});
@@ -369,6 +397,18 @@ TEST(Replies, SaysWhichInjectedRequestFailed) {
   const ReplyStep step = replies.Next(AsBytes(Message('E', "no")));
   EXPECT_EQ(step.event, ReplyStep::Event::kInjectedError);
   EXPECT_EQ(step.failed, kDescribe);
+}
+
+// It passes over everything up to the Sync.
+TEST(Replies, RefusesAnswersOfAServerThatOwesNoneAfterAnError) {
+  for (const char type : {'G', 'W', 'C', 'D', '1', 'H'}) {
+    SCOPED_TRACE(type);
+    const auto prepare = [](Replies& replies) { ExpectAll(replies, {kExecute}); };
+    const std::string copied = Message(type) + Message('C', std::string("COPY 1", 7));
+    const Outcome outcome = FeedAllWays(prepare, Message('E', "S") + copied);
+    EXPECT_EQ(outcome.forwarded, Message('E', "S"));
+    EXPECT_EQ(outcome.events, "B");
+  }
 }
 
 TEST(Replies, RefusesAReadyForQueryOfAnotherSize) {

@@ -197,7 +197,7 @@ class Speaker:
         elif roll < 0.93:
             self.add("flush")
         elif roll < 0.95:
-            self.add("copydata", "out of place")
+            self.add(*self.chance.choice([("copydata", "out of place"), ("copydone",), ("copyfail", "out of place")]))
         else:
             self.sync()
 

@@ -74,6 +74,9 @@ REPLIES = [
     replies(([QUERY], [message("?"), b"D" + u32(3)])),
     replies(([PARSE], [ERROR]), ([BIND, QUERY, SYNC], [READY])),
     replies(([QUERY], [message("d", bytes(300)), message("S", strings("search_path", "x" * 200)), COMPLETE, READY])),
+    replies(([CLOSE + FAKE, COPY_END, PARSE + FAKE, BIND, SYNC], [BOUND, READY]), ([COPY_END], [])),
+    replies(([CLOSE + FAKE, COPY_END, CLOSE + FAKE, EXECUTE, SYNC], [ERROR, READY])),
+    replies(([EXECUTE], [ERROR, COPY_IN, COMPLETE])),
 ]
 
 # --- what a client says

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs fuzz targets for a bounded time and says in one line a target how it went.
 
-usage: run.py --programs FOLDER --crashes FOLDER [--grown FOLDER] [--seconds N] [--runs N] [--jobs N] [--quiet] TARGET...
+usage: run.py --programs FOLDER --crashes FOLDER [--grown FOLDER] [--seconds N] [--runs N] [--seed N] [--jobs N] [--quiet] TARGET...
 
 Each target first replays its committed corpus (corpus/<target> beside this file) and what --grown has of it, then
 mutates it, with words of dictionary/<target>.dict, for --seconds or --runs, whichever ends first. With --grown, inputs
 that reach new code are kept there. --jobs processes run at a time; when there are fewer targets, a target gets several.
+With --seed, the same program makes the same inputs again, as far as time allows; else each run makes others.
 
 An input that crashes a target, breaks its property, or takes 10 seconds is kept in --crashes, with the command that
 replays it on the screen, and the exit code is 1.
@@ -14,6 +15,7 @@ replays it on the screen, and the exit code is 1.
 
 import argparse
 import concurrent.futures
+import ctypes
 import os
 import pathlib
 import re
@@ -36,6 +38,9 @@ OPTIONS = {
 STATUS = re.compile(r"^#(\d+)\s+\S+\s+cov: (\d+) ft: (\d+) corp: (\d+)/\S+.*")
 KEPT = re.compile(r"Test unit written to (\S+)")
 
+libc = ctypes.CDLL(None)
+ADDR_NO_RANDOMIZE = 0x0040000
+
 screen = threading.Lock()
 interrupted = threading.Event()
 
@@ -43,6 +48,12 @@ interrupted = threading.Event()
 def show(text):
     with screen:
         print(text, flush=True)
+
+
+def keep_addresses():
+    """The fuzzer keeps inputs also for the values that they compare, and pointers are among these. A container may
+    refuse; then the inputs of a seed are not quite the same each time."""
+    libc.personality(ADDR_NO_RANDOMIZE)
 
 
 class Target:
@@ -65,6 +76,8 @@ class Target:
         command = [str(pathlib.Path(arguments.programs, "fuzz_" + self.name)), f"-max_len={INPUT_BYTES_MAX}",
                    f"-timeout={INPUT_SECONDS_MAX}", "-rss_limit_mb=2048", "-print_final_stats=1", "-use_value_profile=1", "-entropic=0",
                    f"-max_total_time={arguments.seconds}", f"-artifact_prefix={arguments.crashes}/{self.name}-"]
+        if arguments.seed:
+            command += [f"-seed={arguments.seed + self.number}", "-reload=0"]
         if arguments.runs:
             command.append(f"-runs={arguments.runs}")
         dictionary = HERE / "dictionary" / (self.name + ".dict")
@@ -77,7 +90,8 @@ class Target:
             return True
         start = shown = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="trireme-fuzz-") as scratch:
-            process = subprocess.Popen(self.command(scratch), env={**os.environ, **OPTIONS}, stdin=subprocess.DEVNULL,
+            process = subprocess.Popen(self.command(scratch), env={**os.environ, **OPTIONS},
+                                       preexec_fn=keep_addresses if self.arguments.seed else None, stdin=subprocess.DEVNULL,
                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
             with process.stdout:
                 for line in process.stdout:
@@ -122,6 +136,7 @@ def main():
     parser.add_argument("--grown")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--runs", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--quiet", action="store_true")
     parser.add_argument("targets", nargs="+")
