@@ -170,6 +170,8 @@ TEST(TokenValue, ResolvesQuotesPiecesAndEscapes) {
       {"E'\\xE9'", "-"},
       {"E'\\0'", "-"},
       {"E'\\u12'", "-"},
+      {"E'\\uzzz''--'", "-"},  // no escape: it does not reach over half of the quotes
+      {"E'\\Uzz''zzzz''--'", "-"},
       {"E'\\ud83d\\ude00'", "😀"},
       {"E'\\ud83d'", "-"},
       {"E'\\ude00'", "-"},

@@ -66,6 +66,7 @@ class Unescaped {
   }
 
   void Refuse() { good_ = false; }
+  bool refused() const { return !good_; }
 
   std::optional<std::string> Finish() && {
     if (!good_ || high_ != 0) return std::nullopt;
@@ -154,7 +155,7 @@ size_t NextQuote(std::string_view text, size_t at) {
   while (at < text.size() && text[at] != '\'') {
     at = text.substr(at, 2) == "--" ? text.find_first_of("\r\n", at) : at + 1;
   }
-  return at;
+  return std::min(at, text.size());
 }
 
 // `text` begins and ends with a quote.
@@ -174,6 +175,7 @@ std::optional<std::string> Resolve(std::string_view text, Escape escape) {
     } else if (c == '\\' && escape != Escape::kNone && at < text.size()) {
       const std::string_view rest = text.substr(at);
       at += escape == Escape::kBackslash ? TakeEscape(rest, value) : TakeUnicodeEscape(rest, value);
+      if (value.refused()) return std::nullopt;  // what is no escape may have gone past a quote
     } else {
       value.AddByte(c);
     }
