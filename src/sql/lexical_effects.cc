@@ -234,13 +234,15 @@ bool Reading::ReadSpecialSet(EffectScope scope) {
                              {"role", "role"},
                              {"authorization", "session_authorization"}};
   const TokenCursor before = cursor_;
-  if (cursor_.TakeWord("transaction")) {
+  if (cursor_.TakeWord("transaction") && !BeginsValue(cursor_)) {
     Effect& effect = Add(kSetTransaction);
     effect.scope = EffectScope::kTransaction;
     effect.value = TakeModes(cursor_);
     return true;
   }
-  if (cursor_.TakeWord("constraints")) return true;
+  cursor_ = before;
+  if (cursor_.TakeWord("constraints") && !BeginsValue(cursor_)) return true;
+  cursor_ = before;
   if (cursor_.TakeWord("time") && cursor_.TakeWord("zone")) {
     if (cursor_.peek().IsWord("local")) {
       Add(kResetParameter, "timezone").scope = scope;

@@ -65,6 +65,8 @@ constexpr Case kParsed[] = {
     {"SET SESSION AUTHORIZATION DEFAULT", "RESET session_authorization"},
     {"RESET SESSION AUTHORIZATION", "RESET session_authorization"},
     {"SET role TO alice", "SET ROLE 'alice'"},
+    {"SET transaction TO x", "SET transaction 'x'"},  // a parameter of that name
+    {"SET LOCAL constraints = x", "SET constraints 'x' local"},
     {"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY, NOT "
      "DEFERRABLE",
      "SET default_transaction_isolation 'repeatable read'; SET default_transaction_read_only 'on'; "

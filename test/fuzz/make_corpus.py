@@ -291,7 +291,7 @@ SQL = [
     "SELECT 'a''b' -- c\n'd', $a$;$a$, $1, 1.5e-3, b'01', n'x' /* /* */ ; */;SELECT 'never; LISTEN a",
     "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE 1 WHEN 1 THEN 2 END; SELECT 2; END; LISTEN x",
     "CREATE RULE r AS ON INSERT TO t DO ALSO (SELECT set_config('a','b',false); NOTIFY x)", "SELECT 'a\\'; SET x TO y; --'",
-    "SET search_path TO E'\\uzzz''--'",
+    "SET search_path TO E'\\uzzz''--'", "SET TRANSACTION TO a, 'pg_advisory_unlock_all()';SET constraints = 'LISTEN x'",
 ]
 SQL_WORDS = [bytes([number % 4]) + u16(number % 7) + text.encode() for number, text in enumerate(SQL)]
 SQL_EFFECTS = [bytes([number % 8 // 7]) + text.encode() for number, text in enumerate(SQL)]
