@@ -108,6 +108,9 @@ class Stream {
   // What still arrives is discarded, so that the kernel does not answer it with a reset that could
   // destroy what the peer has not read yet. While connecting: Abort().
   void Close();
+  // kOpen: the peer reads the end behind what has left, which may be half a message; what is queued
+  // is dropped. What it says still arrives, up to OnEnd. Nothing more may be sent.
+  void EndSending();
   // Drops what is queued and closes.
   void Abort();
   // kOpen → kDetaching, the backlog must be empty: stops receiving, then OnDetached(fd), after
@@ -195,9 +198,10 @@ class Stream {
   bool quick_ = false;   // the last send was begun as a quick one
   bool behind_ = false;  // when the last send had ended, more was queued
   bool connecting_ =
-      false;                // send_op_ is a connect: kConnecting, or kClosing when that was aborted
-  bool aborted_ = false;    // kClosing: the queue is not sent
-  bool shut_down_ = false;  // kClosing: told the kernel to end what is in flight
+      false;              // send_op_ is a connect: kConnecting, or kClosing when that was aborted
+  bool aborted_ = false;  // kClosing: the queue is not sent
+  bool shut_down_ =
+      false;  // kClosing: told the kernel to end what is in flight; kOpen: EndSending()
   int fd_ = -1;
   int error_ = 0;  // of a failed send or a connect that could not begin
   uint32_t backlog_bytes_ = 0;

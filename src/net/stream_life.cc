@@ -110,6 +110,13 @@ void Stream::Close() {
   if (!first_.empty()) streams_.StartLingering(*this);
 }
 
+void Stream::EndSending() {
+  TRIREME_ASSERT(state_ == State::kOpen);
+  shut_down_ = true;
+  if (send_op_.in_flight == 0) DropQueue();
+  streams_.ring_.Shutdown(fd_, SHUT_WR);
+}
+
 void Stream::Abort() {
   if (state_ == State::kClosed) return;
   if (state_ != State::kClosing) BeginClosing();
@@ -183,6 +190,7 @@ void Stream::SendFailed(int error) {
   TRIREME_ASSERT(verdict != Verdict::kStopProgram);
   if (verdict == Verdict::kExpected && state_ != State::kClosing) return;  // send again
   DropQueue();
+  if (state_ == State::kOpen && shut_down_) return;  // by ourselves
   if (error_ == 0) error_ = error == 0 ? EPIPE : error;
   if (state_ != State::kOpen && state_ != State::kDetaching) return;
   streams_.ring_.Shutdown(fd_, SHUT_RD);

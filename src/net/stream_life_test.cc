@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // How streams connect, end and close.
+#include <vector>
+
 #include "net/stream_world_test.h"
 
 namespace trireme {
@@ -63,6 +65,44 @@ TEST(StreamLife, ReportsAFailedSendWhileReceivingIsPaused) {
   owner.stream.SendCopy(AsBytes("query"));
   ASSERT_TRUE(RunUntil({&core}, [&] { return owner.ends == 1; }));
   EXPECT_EQ(owner.end_error, EPIPE);
+}
+
+// A send that the end of our own side has cut off says nothing of the peer.
+TEST(StreamLife, EndsItsOwnSideAndHearsThePeerOut) {
+  Core core;
+  Owner owner(core);
+  Pair pair;
+  owner.stream.Adopt(pair.fds[0]);
+  owner.stream.Send(core.buffers.Copy(AsBytes(std::string(2 << 20, 'x'))));
+  for (int i = 0; i < 5; ++i) core.Turn(1ms);
+  ASSERT_GT(owner.stream.backlog_bytes(), 0u);
+  owner.stream.EndSending();
+  ASSERT_TRUE(RunUntil({&core}, [&] { return owner.stream.backlog_bytes() == 0; }));
+  std::vector<char> block(1 << 20);
+  while (read(pair.fds[1], block.data(), block.size()) > 0) core.Turn(0ms);
+  EXPECT_EQ(owner.ends, 0);
+  WriteAll(pair.fds[1], "bye");
+  ASSERT_TRUE(RunUntil({&core}, [&] { return owner.text == "bye"; }));
+  close(pair.fds[1]);
+  ASSERT_TRUE(RunUntil({&core}, [&] { return owner.ends == 1; }));
+  EXPECT_EQ(owner.end_error, 0);
+}
+
+TEST(StreamLife, EndsItsOwnSideWithNothingQueued) {
+  Core core;
+  Owner owner(core);
+  Pair pair;
+  owner.stream.Adopt(pair.fds[0]);
+  owner.stream.SendCopy(AsBytes("all"));
+  core.Turn(0ms);
+  owner.stream.EndSending();
+  core.Turn(0ms);
+  char text[8] = {};
+  EXPECT_EQ(read(pair.fds[1], text, sizeof text), 3);
+  EXPECT_EQ(read(pair.fds[1], text, sizeof text), 0);
+  EXPECT_EQ(owner.ends, 0);
+  close(pair.fds[1]);
+  ASSERT_TRUE(RunUntil({&core}, [&] { return owner.ends == 1; }));
 }
 
 TEST(StreamLife, CountsAsDrainedWhenThePeerIsGone) {

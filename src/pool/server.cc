@@ -4,8 +4,6 @@
 // server_connect.cc.
 #include "pool/server.h"
 
-#include <sys/socket.h>
-
 #include <utility>
 
 #include "base/assert.h"
@@ -467,7 +465,7 @@ void Server::BeginClose(CloseKind kind) {
     MessageWriter(message).Terminate();
     SendText(message);
   } else {
-    pools_.context_.streams.ring().Shutdown(stream_->fd(), SHUT_WR);
+    stream_->EndSending();
   }
   StartTimer(kEndWait);
 }

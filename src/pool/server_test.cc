@@ -75,6 +75,20 @@ TEST(Server, KeepsItsPlaceUntilPostgresHasEnded) {
   EXPECT_TRUE(lent.UntilGone());
 }
 
+// PostgreSQL is busy and has not taken all that it was sent, when half a message is all there is.
+TEST(Server, KeepsItsPlaceWhereTheEndCutsOffWhatItWasSent) {
+  Lent lent;
+  lent.client.server->stream().SendCopy(AsBytes(std::string(16 << 20, 'x')));
+  for (int i = 0; i < 5; ++i) lent.world.core().Turn();
+  ASSERT_GT(lent.client.server->stream().backlog_bytes(), 0u);
+  lent.pool().Abandon(*std::exchange(lent.client.server, nullptr),
+                      AbandonReason::kBrokenMidMessage);
+  for (int i = 0; i < 20; ++i) lent.world.core().Turn();
+  EXPECT_EQ(lent.pool().board().size().open(), 1u);
+  lent.backend.Close();
+  EXPECT_TRUE(lent.UntilGone());
+}
+
 TEST(Server, CancelsRollsBackAndResetsForAClientThatHasGone) {
   Lent lent;
   lent.Ask("BEGIN; SELECT pg_sleep(1000)");
