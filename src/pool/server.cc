@@ -216,6 +216,9 @@ void Server::OnSettlingBytes() {
       case ReplyStep::Event::kRow:  // nobody waits for it any more
       case ReplyStep::Event::kHeldError:
         break;
+      case ReplyStep::Event::kReadyInDoubt:
+        SendOwn("");
+        break;
       case ReplyStep::Event::kFake:
         replies_.FakeSent();
         break;
@@ -272,7 +275,7 @@ void Server::NextStep() {
   if (open && !keep) {
     return pool().OnBroken(*this, CloseReason::kMidTransaction);
   }
-  if (replies_.needs_sync()) return UndoPipeline();
+  if (replies_.needs_sync()) return replies_.syncs_in_doubt() > 0 ? SendSync() : UndoPipeline();
   if (held()) return pools_.LineOf(*this).Drop(*this);  // OnCancelEnded goes on
   if (open) return SendOwn("ROLLBACK");
   if (std::exchange(reset_due_, false)) {

@@ -122,10 +122,56 @@ TEST(Server, EndsTheCopyOfAClientThatHasGone) {
   EXPECT_TRUE(lent.UntilIdle());
 }
 
+const std::string kSync = Written([](auto& w) { w.Sync(); });
+const std::string kCopyIn = Raw("G\0\0\0\x07\0\0\0");
+
+// The client's own Sync was sent inside the COPY: whether PostgreSQL has read it there shows in
+// what comes before the answer to the empty query.
+TEST(Server, FindsOutWhichSyncsTheCopyOfAClientThatHasGoneHasRead) {
+  for (const std::string& answered : {std::string(), Ready()}) {
+    Lent lent;
+    Replies& replies = lent.client.server->replies();
+    replies.Expect(Request::kExecute, Disposition::kForward);
+    replies.Expect(Request::kSync, Disposition::kForward);
+    lent.backend.Send(kCopyIn);
+    ASSERT_TRUE(lent.world.Until([&] { return !lent.client.received.empty(); }));
+    replies.Next(AsBytes(lent.client.received));
+    lent.Abandon();
+    ASSERT_TRUE(lent.backend.Expects(Raw("f\0\0\0\x18the client has gone\0") + kSync));
+    lent.postgres.Accept().Close();
+    lent.backend.Send(Failed("57014") + Ready() + answered);
+    ASSERT_TRUE(lent.backend.Expects(Query("")));
+    lent.backend.Send(Message('I') + Ready());
+    ASSERT_TRUE(lent.backend.Expects(Query("DISCARD ALL")));
+    lent.backend.Send(Done("DISCARD ALL"));
+    EXPECT_TRUE(lent.UntilIdle());
+  }
+}
+
+// … and without the end of the COPY.
+TEST(Server, EndsThePassingOverBehindACopyThatHasFailed) {
+  for (const std::string& answered : {std::string(), Ready()}) {
+    Lent lent;
+    Replies& replies = lent.client.server->replies();
+    replies.Expect(Request::kExecute, Disposition::kForward);
+    replies.Expect(Request::kSync, Disposition::kForward);
+    lent.Abandon();
+    lent.postgres.Accept().Close();
+    lent.backend.Send(kCopyIn + Failed("57014"));
+    ASSERT_TRUE(lent.backend.Expects(kSync));
+    lent.backend.Send(Ready() + answered);
+    ASSERT_TRUE(lent.backend.Expects(Query("")));
+    lent.backend.Send(Message('I') + Ready());
+    ASSERT_TRUE(lent.backend.Expects(Query("DISCARD ALL")));
+    lent.backend.Send(Done("DISCARD ALL"));
+    EXPECT_TRUE(lent.UntilIdle());
+  }
+}
+
 const std::string kFlush = Raw("H\0\0\0\x04");
 const std::string kUndoPipeline = Raw("P\0\0\0\x10\0ROLLBACK\0\0\0") +
                                   Raw("B\0\0\0\x0c\0\0\0\0\0\0\0\0") +
-                                  Raw("E\0\0\0\x09\0\0\0\0\0") + Written([](auto& w) { w.Sync(); });
+                                  Raw("E\0\0\0\x09\0\0\0\0\0") + kSync;
 
 // A Sync alone would commit what PostgreSQL undoes when a client vanishes.
 TEST(Server, UndoesThePipelineThatAGoneClientDidNotEnd) {

@@ -136,6 +136,8 @@ class Client final : private StreamOwner, private Waiter, private ServerUser {
   [[gnu::noinline]] void PumpReplies();
   void RepliesPassed();
   bool ActOnReplies(ReplyStep::Event event);
+  void OnServerBroken();
+  void AskForEmptyAnswer();
   bool ActOnInjectedError(Request failed, PgError error);
   void OnQuery();
   void OnReady();

@@ -448,18 +448,39 @@ bool Client::ActOnReplies(ReplyStep::Event event) {
     case Event::kReady:
       OnReady();
       return true;
+    case Event::kReadyInDoubt:
+      AskForEmptyAnswer();
+      return true;
     case Event::kBroken:
-      clients_.log().Error("server broke the protocol",
-                           {{"client", id_}, {"server", server_->id()}});
-      server_->pool().Abandon(*std::exchange(server_, nullptr), AbandonReason::kProtocol);
-      state_ = State::kIdle;
-      CloseWith({.severity = severity::kFatal,
-                 .sqlstate = sqlstate::kProtocolViolation,
-                 .message = "the server sent a message that is not part of the protocol"},
-                "server broke the protocol");
+      OnServerBroken();
       return false;
   }
   TRIREME_UNREACHABLE();
+}
+
+void Client::OnServerBroken() {
+  const bool lost_count = server_->replies().lost_count();
+  const std::string_view reason =
+      lost_count ? "answers cannot be told apart" : "server broke the protocol";
+  clients_.log().Error(reason, {{"client", id_}, {"server", server_->id()}});
+  server_->pool().Abandon(*std::exchange(server_, nullptr), AbandonReason::kProtocol);
+  state_ = State::kIdle;
+  PgError error{.severity = severity::kFatal,
+                .sqlstate = sqlstate::kProtocolViolation,
+                .message = "the server sent a message that is not part of the protocol"};
+  if (lost_count) {
+    error.message = "cannot tell which requests the server will answer";
+    error.detail = "Other requests than Sync and Flush were sent inside a COPY that has failed.";
+  }
+  CloseWith(error, reason);
+}
+
+// The client's, if any is still to come, are in front of it.
+void Client::AskForEmptyAnswer() {
+  std::string message;
+  MessageWriter(message).Query("");
+  server_->replies().Expect(Request::kQuery, Disposition::kSkip);
+  server_->stream().SendCopy(AsBytes(message));
 }
 
 // Something is asked of a server that had nothing to do: time between queries is the client's own.

@@ -278,6 +278,48 @@ TEST_F(RelayTest, LateCopyDataIsNobodysRequest) {
   Ask(first, Query("c"));
 }
 
+// PostgreSQL ignores a Sync inside a COPY, and answers it behind one that has failed: which it was
+// only shows in what it answers before something that is sent later.
+TEST_F(RelayTest, ASyncInsideACopyThatFailsIsAnsweredOrNot) {
+  Start();
+  Peer client = LogInFirst();
+  const std::string data = Message('d', "row");
+  const std::string copy = kParse + kBind + kExecute + kSync + data + kCopyDone + kSync;
+  const std::string begun = Message('1') + Message('2') + Message('G', Raw("\0\0\0"));
+  for (const std::string& answered : {std::string(), Ready()}) {
+    client.Send(copy + Query("next"));
+    backend_->Expects(copy + Message('H'));
+    backend_->Send(begun + Failed("22P02") + Ready() + answered);
+    client.Expects(begun + Failed("22P02") + Ready());
+    backend_->Expects(Query(""));
+    client.Expects(answered);
+    backend_->Send(Message('I') + Ready());
+    backend_->Expects(Query("next"));
+    backend_->Send(Done("SELECT 1"));
+    client.Expects(Done("SELECT 1"));
+    EXPECT_TRUE(UntilIdle());
+  }
+}
+
+TEST_F(RelayTest, WhatMayBeAnsweredOrNotEndsTheClient) {
+  Start();
+  Peer client = LogInFirst();
+  const std::string copy = kParse + kBind + kExecute + kSync;
+  const std::string failed =
+      Message('1') + Message('2') + Message('G', Raw("\0\0\0")) + Failed("22P02");
+  Ask(client, copy);
+  backend_->Send(failed);
+  client.Expects(failed);
+  client.Send(kParse + kSync);
+  backend_->Expects(kParse + kSync);
+  backend_->Send(Ready());
+  const PgError error = client.ReadError();
+  EXPECT_EQ(error.severity, severity::kFatal);
+  EXPECT_EQ(error.sqlstate, sqlstate::kProtocolViolation);
+  EXPECT_EQ(error.message, "cannot tell which requests the server will answer");
+  client.ExpectsEnd();
+}
+
 TEST_F(RelayTest, StatementModeAllowsNoTransactionBlocks) {
   config_.routes[0].pool.mode = PoolMode::kStatement;
   Start();

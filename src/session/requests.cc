@@ -196,9 +196,13 @@ RequestStep Requests::Next(Bytes bytes, const Context& context) {
   return step;
 }
 
-// Not one by one: each time costs a Flush, and that a send by the server.
-bool Requests::HoldBack(uint32_t owed, uint32_t owed_max) const {
-  return held_back_ ? owed > owed_max / 2 : owed >= owed_max;
+// Not one by one: each time costs a Flush, and that a send by the server. Syncs and what belongs to
+// a COPY have no answer that could be missed behind one that has failed.
+bool Requests::HoldBack(char type, const Replies& replies, uint32_t owed_max) const {
+  static constexpr std::string_view kNamedAnswer = "QFPBDEC";
+  const uint32_t owed = replies.owed().count();
+  if (held_back_ ? owed > owed_max / 2 : owed >= owed_max) return true;
+  return replies.doubt_will_end() && kNamedAnswer.find(type) != std::string_view::npos;
 }
 
 Requests::Verdict Requests::Judge(MessageHead head, Bytes body, const Context& context) {
@@ -206,7 +210,7 @@ Requests::Verdict Requests::Judge(MessageHead head, Bytes body, const Context& c
   if (head.type == frontend::kTerminate) return {.event = Event::kTerminate};
   if (passing_over_ && head.type != frontend::kSync) return {.forward = false};
   if (lent && context.replies->holds_ready()) return {.event = Event::kAwaitReplies};
-  if (lent && HoldBack(context.replies->owed().count(), context.limits.expected_replies_max)) {
+  if (lent && HoldBack(head.type, *context.replies, context.limits.expected_replies_max)) {
     return {.event =
                 std::exchange(held_back_, true) ? Event::kAwaitReplies : Event::kAskForReplies};
   }

@@ -32,8 +32,8 @@ struct RequestStep {
     kNeedMore,     // a head is split: call again with `need` contiguous bytes
     kNeedsServer,  // the next message wants a server and there is none
     // The server must answer more before the next message can be judged: it owes as many replies as
-    // it may (go on when half of them have come), or what became of the unnamed statement is not
-    // known yet.
+    // it may (go on when half of them have come), or how a COPY ended, or what became of the
+    // unnamed statement, is not known yet.
     kAskForReplies,  // … and has to be asked (Flush), for it may keep them until a Sync
     kAwaitReplies,   // … and was asked
     kTerminate,      // the client says goodbye; nothing after it counts
@@ -192,7 +192,7 @@ class Requests {
     Request request = Request::kQuery;
   };
   bool MayBeWholePipeline(Bytes bytes, const Limits& limits) const;
-  bool HoldBack(uint32_t owed, uint32_t owed_max) const;
+  bool HoldBack(char type, const Replies& replies, uint32_t owed_max) const;
   Verdict Judge(MessageHead head, Bytes body, const Context& context);
   Verdict JudgeExtended(MessageHead head, Bytes body, const Context& context);
   Verdict JudgeStatement(MessageHead head, Bytes body, const Context& context);
@@ -205,7 +205,7 @@ class Requests {
   uint32_t body_left_ = 0;
   bool body_forward_ = false;
   bool passing_over_ = false;       // until Sync
-  bool held_back_ = false;          // until half of what is owed has come
+  bool held_back_ = false;          // until the server has answered, and was asked to
   bool unnamed_ready_ = false;      // an unnamed Parse went to the server that is lent now
   bool unnamed_fresh_ = false;      // … after the last Sync: what follows it fails with it
   bool asked_for_unnamed_ = false;  // what became of it

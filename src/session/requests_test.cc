@@ -162,13 +162,12 @@ using Server = Walk::Server;
 TEST(Requests, ForwardsAndCountsEachMessageWhateverTheSplit) {
   const std::string stream = kQuery + kParseUnnamed + kBindPortal + kDescribeStatement +
                              kDescribePortal + kExecute + kClosePortal + kFlush + kSync +
-                             kFunctionCall + kQuery + kCopyData + kCopyData + kCopyDone + kQuery +
-                             kCopyFail;
+                             kFunctionCall + kQuery + kCopyData + kCopyData + kCopyDone;
   for (size_t piece = 1; piece <= stream.size(); ++piece) {
     Walk walk(Server::kLent);
     EXPECT_TRUE(walk.Feed(stream, piece));
     EXPECT_EQ(walk.forwarded, stream) << piece;
-    EXPECT_EQ(walk.Owed(), "QPBDDECSFQcQc") << piece;
+    EXPECT_EQ(walk.Owed(), "QPBDDECSFQc") << piece;
     EXPECT_EQ(walk.dropped + walk.events + walk.inbox, "") << piece;
     EXPECT_EQ(walk.counts.parses, 1u);
     EXPECT_EQ(walk.counts.binds, 1u);
@@ -235,6 +234,57 @@ TEST(Requests, HoldsBackUntilHalfOfWhatIsOwedHasCome) {
   walk.replies.Next(AsBytes(answer + answer + answer + answer));
   EXPECT_TRUE(walk.Pump());
   EXPECT_EQ(walk.forwarded, pipeline);
+}
+
+// Until it is known which Syncs inside a COPY the server has read, only Syncs go on.
+TEST(Requests, HoldsBackBehindTheEndOfACopy) {
+  const std::string copy = kExecute + kSync + kCopyData + kCopyDone + kSync;
+  for (const std::string& next : {kQuery, kFunctionCall, kParseUnnamed, kBindNamed, kDescribePortal,
+                                  kExecute, kClosePortal}) {
+    SCOPED_TRACE(next[0]);
+    Walk walk(Walk::Server::kLent);
+    EXPECT_FALSE(walk.Feed(copy + next));
+    EXPECT_EQ(walk.events, "O");
+    EXPECT_FALSE(walk.Pump());
+    EXPECT_EQ(walk.events, "Oo");
+    EXPECT_EQ(walk.forwarded, copy);
+    const std::string done = Message('G', Raw("\0\0\0")) + Message('C', Raw("COPY 1\0"));
+    walk.replies.Next(AsBytes(done));
+    EXPECT_TRUE(walk.Pump());
+    EXPECT_EQ(walk.forwarded, copy + next);
+  }
+}
+
+TEST(Requests, HoldsBackWhileSyncsOfACopyAreInDoubt) {
+  const std::string copy = kExecute + kSync + kCopyData + kCopyFail + kSync;
+  Walk walk(Walk::Server::kLent);
+  EXPECT_FALSE(walk.Feed(copy + kQuery));
+  const std::string failed = Message('G', Raw("\0\0\0")) + Message('E', Raw("SERROR\0\0"));
+  walk.replies.Next(AsBytes(failed));
+  EXPECT_FALSE(walk.Pump());
+  EXPECT_EQ(walk.events, "Oo");
+  const std::string ready = Message('Z', "I");
+  EXPECT_EQ(walk.replies.Next(AsBytes(ready)).event, ReplyStep::Event::kReadyInDoubt);
+  walk.replies.Expect(Request::kQuery, Disposition::kSkip);
+  EXPECT_FALSE(walk.Pump());
+  const std::string settled = Message('I', "") + ready;
+  while (!walk.replies.at_rest()) walk.replies.Next(AsBytes(settled));
+  EXPECT_TRUE(walk.Pump());
+  EXPECT_EQ(walk.forwarded, copy + kQuery);
+}
+
+// The server passes over them, up to a Sync that is behind them.
+TEST(Requests, HoldsNothingBackThatIsPassedOver) {
+  const std::string copy = kExecute + kCopyData;
+  Walk walk(Walk::Server::kLent);
+  EXPECT_TRUE(walk.Feed(copy));
+  const std::string failed = Message('G', Raw("\0\0\0")) + Message('E', Raw("SERROR\0\0"));
+  walk.replies.Next(AsBytes(failed));
+  const std::string behind = kCopyData + kCopyDone + kParseUnnamed + kSync;
+  EXPECT_TRUE(walk.Feed(behind));
+  EXPECT_EQ(walk.events, "");
+  EXPECT_EQ(walk.forwarded, copy + behind);
+  EXPECT_EQ(walk.Owed(), "S");
 }
 
 TEST(Requests, RefusesANamedParseAndPassesOverTheRestUpToSync) {

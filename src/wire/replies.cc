@@ -136,7 +136,10 @@ bool IsUnnamedParse(ExpectedReply entry) {
 void Replies::Expect(Request request, Disposition disposition, Notes notes) {
   if (skipping_) {
     // The server passes over everything but Sync; nothing else will be answered.
-    if (request != Request::kSync) return;
+    if (request != Request::kSync) {
+      lost_count_ |= syncs_in_doubt_ > 0 && request != Request::kCopyEnd;  // or does it not?
+      return;
+    }
     skipping_ = false;
   }
   if (IsExtended(request)) {
@@ -145,11 +148,13 @@ void Replies::Expect(Request request, Disposition disposition, Notes notes) {
     needs_sync_ = false;  // the end of a Query or FunctionCall ends the implicit transaction, too
   }
   if (request == Request::kCopyEnd && owed_.empty()) return;  // a late end of a COPY that failed
+  if (request == Request::kCopyEnd) ++copy_ends_;
   owed_.Push({request, disposition, notes});
 }
 
 // PostgreSQL tells a listener what it has missed before any ReadyForQuery, that of ours included.
 bool Replies::ForwardNext(char type) const {
+  if (type == backend::kReadyForQuery && ReadyIsInDoubt()) return true;
   return owed_.empty() || owed_.front().disposition == Disposition::kForward ||
          type == backend::kNotificationResponse;
 }
@@ -164,7 +169,8 @@ bool Replies::ErrorIsOurs() const {
 }
 
 bool Replies::IsHeld(char type) const {
-  return holds_ready() && (type == backend::kReadyForQuery || type == backend::kParameterStatus);
+  if (!holds_ready() || ReadyIsInDoubt()) return false;
+  return type == backend::kReadyForQuery || type == backend::kParameterStatus;
 }
 
 bool Replies::RowIsOurs() const {
@@ -190,6 +196,7 @@ bool Replies::UnnamedParseIsOwed() const {
 void Replies::Pop(bool answered) {
   const ExpectedReply entry = owed_.front();
   owed_.Pop();
+  if (entry.request == Request::kCopyEnd) --copy_ends_;
   if (entry.notes != Notes{}) [[unlikely]]
     outcomes_.push_back({entry.notes, answered});
 }
@@ -215,7 +222,8 @@ ReplyStep Replies::Next(Bytes bytes) {
         step.event = Event::kFake;
         break;
       }
-      if (front.disposition == Disposition::kForward && (!started || step.forward)) {
+      const bool plain = front.disposition == Disposition::kForward && (special_ & kInDoubt) == 0;
+      if (plain && (!started || step.forward)) {
         const uint32_t passed = PassPlain(bytes, at, front.request);
         if (passed > at) step.forward = started = true;
         at = passed;
@@ -363,9 +371,13 @@ uint32_t Replies::PassPlain(Bytes bytes, uint32_t at, Request front) {
 }
 
 ReplyStep::Event Replies::OnMessage(char type, Bytes body) {
+  if (lost_count_) return Event::kBroken;
+  if (type == backend::kReadyForQuery) return OnReadyForQuery(body);
   if (owed_.empty() && !IsAsynchronous(type) && type != backend::kErrorResponse) {
     return Event::kBroken;  // an answer nobody asked for
   }
+  // No Sync is answered by these: the ones in doubt are behind us.
+  if (syncs_in_doubt_ > 0 && !IsAsynchronous(type)) SetSyncsInDoubt(0);
   switch (type) {
     case backend::kDataRow:
       return RowIsOurs() ? Event::kRow : Event::kNone;
@@ -407,8 +419,6 @@ ReplyStep::Event Replies::OnMessage(char type, Bytes body) {
       return body.empty() ? Event::kNone : Event::kParameter;
     case backend::kErrorResponse:
       return OnError();
-    case backend::kReadyForQuery:
-      return OnReadyForQuery(body);
     default:
       return Event::kBroken;
   }
@@ -417,7 +427,11 @@ ReplyStep::Event Replies::OnMessage(char type, Bytes body) {
 ReplyStep::Event Replies::OnReadyForQuery(Bytes body) {
   const char status = static_cast<char>(body[0]);
   if (status != 'I' && status != 'T' && status != 'E') return Event::kBroken;
-  special_ = 0;
+  if (ReadyIsInDoubt()) {
+    status_ = static_cast<TransactionStatus>(status);
+    return OnReadyInDoubt();
+  }
+  special_ &= kInDoubt;
   if (owed_.empty()) return Event::kBroken;
   const ExpectedReply answered = owed_.front();
   if (answered.request != Request::kSync && answered.request != Request::kQuery &&
@@ -433,7 +447,22 @@ ReplyStep::Event Replies::OnReadyForQuery(Bytes body) {
     ++counts_.queries;
     if (status_ == TransactionStatus::kIdle) ++counts_.transactions;
   }
-  return owed_.empty() ? Event::kReady : Event::kNone;
+  return owed_.empty() ? AllReady() : Event::kNone;
+}
+
+// A Sync that the COPY had not read.
+ReplyStep::Event Replies::OnReadyInDoubt() {
+  SetSyncsInDoubt(syncs_in_doubt_ - 1);
+  error_forwarded_ = false;
+  ++counts_.queries;
+  if (status_ == TransactionStatus::kIdle) ++counts_.transactions;
+  if (!owed_.empty()) return Event::kNone;
+  skipping_ = needs_sync_ = hold_error_ = false;
+  return AllReady();
+}
+
+ReplyStep::Event Replies::AllReady() const {
+  return syncs_in_doubt_ > 0 ? Event::kReadyInDoubt : Event::kReady;
 }
 
 // In the simple protocol ReadyForQuery follows by itself; in the extended protocol the server now
@@ -451,15 +480,7 @@ ReplyStep::Event Replies::OnError() {
   counts_.errors += ours ? 0 : 1;
   if (in_copy()) {
     special_ &= ~kCopying;
-    if (failed.request == Request::kExecute) {
-      // Syncs before the end of COPY were ignored by the server; without an end mark the end has
-      // not been sent yet, and everything sent so far is gone.
-      bool ended = false;
-      while (!owed_.empty() && !ended) {
-        ended = owed_.front().request == Request::kCopyEnd;
-        Pop(false);
-      }
-    }
+    if (failed.request == Request::kExecute) CopyFailed();
   }
   if (IsExtended(failed.request)) {
     bool unnamed_dropped = false;
@@ -497,10 +518,45 @@ void Replies::CopyEnded() {
   owed_.PushFront(copying);
 }
 
+// COPY FROM STDIN in the extended protocol has failed: at its data or its end, when it has read and
+// ignored the Syncs before that, or at once, when it has read none of them. Behind its end they are
+// Syncs like any other; without an end mark the end has not been sent yet.
+void Replies::CopyFailed() {
+  uint32_t syncs = 0;
+  bool ended = false;
+  Pop(false);
+  while (!owed_.empty()) {
+    const Request next = owed_.front().request;
+    if (next != Request::kCopyEnd && (next != Request::kSync || ended)) break;
+    ended |= next == Request::kCopyEnd;
+    if (next == Request::kSync) ++syncs;
+    Pop(false);
+  }
+  if (syncs == 0) return;
+  SetSyncsInDoubt(syncs);
+  // Of a request between them and the next Sync it cannot be told whether it is passed over, nor
+  // where an answer of ours belongs.
+  lost_count_ = !owed_.empty() && owed_.front().request != Request::kSync;
+  for (uint32_t i = 0; i < owed_.count(); ++i) {
+    lost_count_ |= owed_.at(i).disposition == Disposition::kFake;
+  }
+}
+
+void Replies::SetSyncsInDoubt(uint32_t count) {
+  syncs_in_doubt_ = count;
+  special_ = count > 0 ? special_ | kInDoubt : special_ & ~kInDoubt;
+}
+
+// Whose ReadyForQuery the next one is does not matter, as long as a Sync is owed. Any other request
+// is answered by something else before.
+bool Replies::ReadyIsInDoubt() const {
+  return syncs_in_doubt_ > 0 && (owed_.empty() || owed_.front().request != Request::kSync);
+}
+
 // A CopyDone or CopyFail that reached the front ended no COPY (the statement was none, or failed
 // first); the server passes it over. None stays there: behind it a fake answer may be due.
 void Replies::DropStaleMarks() {
-  while (!owed_.empty() && owed_.front().request == Request::kCopyEnd) owed_.Pop();
+  while (!owed_.empty() && owed_.front().request == Request::kCopyEnd) Pop(false);
 }
 
 bool Replies::SwallowSync() {

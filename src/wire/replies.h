@@ -10,7 +10,7 @@
 //
 // What must hold: steps cover the bytes exactly once and in order; a run never mixes forwarded and
 // swallowed bytes; kReady is reported exactly when ReadyForQuery arrived and nothing at all is
-// owed.
+// owed, nor may be.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +27,11 @@ namespace trireme {
 
 struct ReplyStep {
   enum class Event : uint8_t {
-    kNone,            // the run ended: call again when bytes are left
-    kNeedMore,        // a head or a small message is split: call again with `need` contiguous bytes
-    kReady,           // ReadyForQuery ended the run and nothing is owed
+    kNone,          // the run ended: call again when bytes are left
+    kNeedMore,      // a head or a small message is split: call again with `need` contiguous bytes
+    kReady,         // ReadyForQuery ended the run and nothing is owed
+    kReadyInDoubt,  // … but as many may follow as syncs_in_doubt(): send an empty Query of ours and
+                    // Expect() it; its answer is behind them
     kParameter,       // ParameterStatus ended the run: `message` is its body
     kFake,            // the next reply is ours to give: send it, then FakeSent()
     kRow,             // DataRow of a question of ours (kAsk) ended the run: `message` is its body;
@@ -97,6 +99,14 @@ class Replies {
   bool copy_is_open() const { return in_copy() && owed_.count() == 1; }
   // The server ignores requests until the next Sync (error in the extended protocol).
   bool skipping() const { return skipping_; }
+  // A COPY FROM STDIN in the extended protocol has failed: so many Syncs sent behind its Execute it
+  // may have read, and ignored, or not; only the server knows.
+  uint32_t syncs_in_doubt() const { return syncs_in_doubt_; }
+  // Answers to come will say so, or whether there will be a doubt: the end of a COPY was sent, or
+  // the Sync behind one that failed. Requests other than Sync wait for them.
+  bool doubt_will_end() const { return copy_ends_ > 0 || (syncs_in_doubt_ > 0 && !skipping_); }
+  // … for whether such a request would be answered is unknown, and all that comes now is kBroken.
+  bool lost_count() const { return lost_count_; }
   // An ErrorResponse went to the client after the last ReadyForQuery.
   bool error_forwarded() const { return error_forwarded_; }
   // … and out of turn: it was FATAL, and only the end of the connection is still to come.
@@ -154,6 +164,8 @@ class Replies {
   uint32_t PassPlain(Bytes bytes, uint32_t at, Request front);
   Event OnMessage(char type, Bytes body);
   Event OnReadyForQuery(Bytes body);
+  Event OnReadyInDoubt();
+  Event AllReady() const;
   Event OnError();
   void Answered(Request request);
   void Pop(bool answered);
@@ -163,6 +175,9 @@ class Replies {
   bool MayNameStatement() const;
   bool UnnamedParseIsOwed() const;
   void CopyEnded();
+  void CopyFailed();
+  void SetSyncsInDoubt(uint32_t count);
+  bool ReadyIsInDoubt() const;
   void DropStaleMarks();
 
   ExpectedReplies owed_;
@@ -171,11 +186,15 @@ class Replies {
   // What makes the commonest answers uncommon.
   static constexpr uint8_t kCopying = 1;  // CopyIn or CopyBoth: the front entry is being executed
   static constexpr uint8_t kHolding = 2;  // HoldReady()
+  static constexpr uint8_t kInDoubt = 4;  // syncs_in_doubt() > 0
   uint8_t special_ = 0;
   bool skipping_ = false;
   bool needs_sync_ = false;
   bool error_forwarded_ = false;
   bool hold_error_ = false;
+  bool lost_count_ = false;
+  uint32_t syncs_in_doubt_ = 0;
+  uint32_t copy_ends_ = 0;  // of them are owed
   TransactionStatus status_ = TransactionStatus::kIdle;
   bool discarded_ = false;
   bool unnamed_lost_ = false;

@@ -6,83 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "wire/replies_feed_test.h"
+
 namespace trireme {
 namespace {
 
-using Event = ReplyStep::Event;
 using enum Request;
-
-std::string Message(char type, std::string_view body = "") {
-  std::string text(1, type);
-  const uint32_t length = static_cast<uint32_t>(body.size()) + 4;
-  for (int shift = 24; shift >= 0; shift -= 8) text += static_cast<char>(length >> shift);
-  return text.append(body);
-}
-std::string Ready(char status = 'I') { return Message('Z', std::string(1, status)); }
-
-// What comes of feeding `bytes` in chunks: forwarded bytes, and the events as letters in order
-// (R ready, P parameter, F fake, D row of ours, E injected error, S error of a statement, H held, B
-// broken).
-struct Outcome {
-  std::string forwarded;
-  std::string rows;  // ours, each in brackets
-  std::string events;
-};
-
-Outcome Feed(Replies& replies, std::string_view bytes, size_t chunk) {
-  Outcome outcome;
-  std::string held;
-  for (size_t at = 0; at < bytes.size() || at == 0; at += chunk) {
-    held.append(bytes.substr(at, chunk));
-    for (int guard = 0; guard < 1000; ++guard) {
-      const ReplyStep step = replies.Next(AsBytes(held));
-      if (step.event == Event::kRow) {
-        outcome.events += 'D';
-        outcome.rows += '[' + std::string(AsText(step.message)) + ']';
-      }
-      if (step.forward) outcome.forwarded += held.substr(0, step.size);
-      held.erase(0, step.size);
-      if (step.event == Event::kReady) outcome.events += 'R';
-      if (step.event == Event::kParameter) outcome.events += 'P';
-      if (step.event == Event::kInjectedError) outcome.events += 'E';
-      if (step.event == Event::kStatementError) outcome.events += 'S';
-      if (step.event == Event::kHeldError) outcome.events += 'H';
-      if (step.event == Event::kFake) {
-        outcome.events += 'F';
-        replies.FakeSent();
-      }
-      if (step.event == Event::kBroken) {
-        outcome.events += 'B';
-        return outcome;
-      }
-      if (step.event == Event::kNeedMore) break;
-      if (step.event == Event::kNone && held.empty()) break;
-    }
-  }
-  return outcome;
-}
-
-// The same stream in one piece and in chunks of every small size must give the same.
-template <typename Prepare>
-Outcome FeedAllWays(Prepare prepare, const std::string& bytes) {
-  Replies whole;
-  prepare(whole);
-  const Outcome expected = Feed(whole, bytes, bytes.size() + 1);
-  for (size_t chunk = 1; chunk < bytes.size() && chunk < 40; ++chunk) {
-    Replies replies;
-    prepare(replies);
-    const Outcome got = Feed(replies, bytes, chunk);
-    EXPECT_EQ(got.forwarded, expected.forwarded) << "chunk " << chunk;
-    EXPECT_EQ(got.events, expected.events) << "chunk " << chunk;
-    EXPECT_EQ(got.rows, expected.rows) << "chunk " << chunk;
-    EXPECT_EQ(replies.clean(), whole.clean()) << "chunk " << chunk;
-  }
-  return expected;
-}
-
-void ExpectAll(Replies& replies, std::initializer_list<Request> requests) {
-  for (Request request : requests) replies.Expect(request, Disposition::kForward);
-}
 
 const std::string kRows = Message('T', "xx") + Message('D', std::string(100, 'r')) +
                           Message('D', "") + Message('C', std::string("SELECT 2", 9));
@@ -260,87 +189,12 @@ TEST(Replies, AsksForAFakeAnswerAtItsExactPlace) {
   EXPECT_EQ(Feed(replies, Ready(), 1000).events, "R");
 }
 
-// A CopyDone outside of COPY is passed over by the server; here it stands between two answers of
-// ours.
-TEST(Replies, AnEndOfCopyThatEndsNoneHoldsNoFakeAnswerUp) {
-  Replies replies;
-  replies.Expect(kParse, Disposition::kFake);
-  replies.Expect(kCopyEnd, Disposition::kForward);
-  replies.Expect(kParse, Disposition::kFake);
-  ExpectAll(replies, {kBind, kSync});
-  EXPECT_EQ(Feed(replies, "", 1).events, "FF");
-  const std::string answer = Message('2') + Ready();
-  const Outcome outcome = Feed(replies, answer, 1000);
-  EXPECT_EQ(outcome.forwarded, answer);
-  EXPECT_EQ(outcome.events, "R");
-}
-
-TEST(Replies, AnErrorBehindAnEndOfCopyThatEndsNoneIsTheClients) {
-  const std::string answer = Message('E', "S") + Ready();
-  const auto prepare = [](Replies& replies) {
-    replies.Expect(kClose, Disposition::kFake);
-    replies.Expect(kCopyEnd, Disposition::kForward);
-    replies.Expect(kClose, Disposition::kFake);
-    ExpectAll(replies, {kExecute, kSync});
-  };
-  const Outcome outcome = FeedAllWays(prepare, answer);
-  EXPECT_EQ(outcome.forwarded, answer);
-  EXPECT_EQ(outcome.events, "FFR");
-}
-
 TEST(Replies, DropsFakeAnswersThatAnErrorPassesOver) {
   Replies replies;
   ExpectAll(replies, {kBind});
   replies.Expect(kParse, Disposition::kFake);
   ExpectAll(replies, {kSync});
   EXPECT_EQ(Feed(replies, Message('E', "S") + Ready(), 1000).events, "SR");
-}
-
-// COPY FROM STDIN: the rules are in "COPY Operations" of the protocol chapter.
-struct CopyCase {
-  const char* name;
-  std::vector<Request> requests;
-  std::string replies;
-  uint32_t owed_after;
-};
-
-TEST(Replies, AccountsForCopy) {
-  const std::string in = Message('G', std::string("\0\0\0", 3));
-  const std::string done = Message('C', "COPY 1");
-  const std::string error = Message('E', "SERROR");
-  const CopyCase cases[] = {
-      {"simple", {kQuery, kCopyEnd}, in + done + Ready(), 0},
-      {"extended, Sync only after the end", {kExecute, kCopyEnd, kSync}, in + done + Ready(), 0},
-      {"Sync inside COPY is ignored by the server",
-       {kExecute, kSync, kCopyEnd, kSync},
-       in + done + Ready(),
-       0},
-      {"fails before the end was sent", {kExecute, kSync}, in + error, 0},
-      {"fails, the end and Sync were sent",
-       {kExecute, kSync, kCopyEnd, kSync},
-       in + error + Ready(),
-       0},
-      {"simple, fails before the end", {kQuery}, in + error + Ready(), 0},
-      {"simple, fails after the end was sent", {kQuery, kCopyEnd}, in + error + Ready(), 0},
-      {"the statement failed before it could copy", {kQuery, kCopyEnd}, error + Ready(), 0},
-      {"it was no COPY at all", {kExecute, kCopyEnd, kSync}, done + Ready(), 0},
-      {"a query behind it is still owed", {kQuery, kCopyEnd, kQuery}, in + done + Ready(), 1},
-  };
-  for (const CopyCase& test : cases) {
-    SCOPED_TRACE(test.name);
-    Replies replies;
-    for (Request request : test.requests) replies.Expect(request, Disposition::kForward);
-    const Outcome outcome = Feed(replies, test.replies, 1000);
-    EXPECT_EQ(outcome.forwarded, test.replies);
-    EXPECT_EQ(replies.owed().count(), test.owed_after);
-    EXPECT_FALSE(replies.in_copy());
-  }
-}
-
-TEST(Replies, IgnoresALateEndOfCopy) {
-  Replies replies;
-  replies.Expect(kCopyEnd, Disposition::kForward);
-  EXPECT_TRUE(replies.owed().empty());
 }
 
 TEST(Replies, PassesAsynchronousMessagesAnyTime) {

@@ -132,6 +132,12 @@ class Feeding {
         Check(replies_.at_rest() && AtBoundary(), "ready at the end of a message, nothing owed");
         trace_.Event("ready", static_cast<size_t>(replies_.status()));
         return true;
+      case Event::kReadyInDoubt:
+        Check(replies_.at_rest() && AtBoundary(), "in doubt at the end of a message, nothing owed");
+        Check(replies_.syncs_in_doubt() > 0, "there is a doubt");
+        trace_.Event("in doubt", replies_.syncs_in_doubt());
+        replies_.Expect(Request::kQuery, Disposition::kSkip);
+        return true;
       case Event::kParameter:
         Check(AtBoundary(), "a parameter is a whole message");
         trace_.Event("parameter", step.message.size());
@@ -181,10 +187,11 @@ class Feeding {
     Check(replies_.mid_message() == (body_left_ > 0), "it knows whether a message is unfinished");
     trace_.Event("owed", replies_.owed().count());
     trace_.Event("status", static_cast<size_t>(replies_.status()));
-    trace_.Event("flags", size_t{replies_.clean()} | size_t{replies_.in_copy()} << 1 |
-                              size_t{replies_.skipping()} << 2 |
-                              size_t{replies_.needs_sync()} << 3 |
-                              size_t{replies_.error_forwarded()} << 4);
+    trace_.Event("flags",
+                 size_t{replies_.clean()} | size_t{replies_.in_copy()} << 1 |
+                     size_t{replies_.skipping()} << 2 | size_t{replies_.needs_sync()} << 3 |
+                     size_t{replies_.error_forwarded()} << 4 | size_t{replies_.lost_count()} << 5);
+    trace_.Event("doubts", replies_.syncs_in_doubt());
     trace_.Event("queries", counts.queries);
     trace_.Event("transactions", counts.transactions);
     trace_.Event(news_, size_t{discarded_} | size_t{unnamed_lost_} << 1);
