@@ -42,6 +42,9 @@ struct ClientHabits {
   uint32_t transactions_per_login_max = 50;  // then Terminate and, after a pause, a new login
   DurationRange reconnect{1ms, 100ms};
   uint32_t wishes_permille = 400;  // startup parameters, each of those we know
+  // Sends Syncs inside a COPY, too. Which of them one that is cut short (a cancel, a timeout) has
+  // read, and which it will answer, a client cannot know.
+  bool syncs_in_copy = true;
 
   // Rudeness: for each transaction.
   uint32_t vanish_permille = 0;  // close, reset or half-close at any byte of what it sends

@@ -159,8 +159,9 @@ void Conversation::OnCopyBegin(Copy copy) {
   if (!Begin()) return;
   copy_ = copy;
   copy_sent_ = requests_.front().copy_eager;
-  if (copy != Copy::kIn || requests_.size() < 2) return;
-  if (requests_[1].ignored_in_copy) requests_.erase(requests_.begin() + 1);
+  if (copy != Copy::kIn) return;
+  while (requests_.size() > 1 && requests_[1].ignored_in_copy)
+    requests_.erase(requests_.begin() + 1);
 }
 
 void Conversation::OnCopyData(Bytes body) {

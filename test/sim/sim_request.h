@@ -36,7 +36,7 @@ struct SimRequest {
   uint64_t copy_digest = kDigestStart;
   bool copy_fails = false;       // the client itself gives up: CopyFail
   bool copy_eager = false;       // the data is sent unasked, right behind
-  bool ignored_in_copy = false;  // kSync behind a COPY FROM that begins, as libpq sends it
+  bool ignored_in_copy = false;  // kSync that a COPY FROM reads when it begins (libpq sends one)
   bool closes_portal = false;    // kClose of a portal, else of a statement
   std::string refusal{};         // SQLSTATE with which a pooler may refuse it
   size_t end = 0;                // where it ends in the bytes of its step

@@ -169,7 +169,9 @@ void ScriptWriter::CopyIn() {
   if (Chance(habits_.error_permille)) s.error = "22P04";
   const bool extended = Below(2) == 0;
   const bool eager = Below(3) == 0;
-  const bool as_libpq = extended && !eager && habits_.cancel_permille == 0 && Below(2) == 0;
+  const bool syncs = extended && habits_.syncs_in_copy && habits_.cancel_permille == 0;
+  const bool as_libpq = syncs && !eager && Below(2) == 0;
+  const uint32_t syncs_within = syncs && eager ? Below(3) : 0;
   SimRequest data;
   std::string bytes;
   MessageWriter writer(bytes);
@@ -185,9 +187,11 @@ void ScriptWriter::CopyIn() {
   }
   data.copy_messages = messages;
   data.copy_fails = Below(8) == 0;
-  writer.Begin(data.copy_fails ? frontend::kCopyFail : frontend::kCopyDone);
-  if (data.copy_fails) writer.String("changed my mind");
-  writer.End();
+  std::string end;
+  MessageWriter end_writer(end);
+  end_writer.Begin(data.copy_fails ? frontend::kCopyFail : frontend::kCopyDone);
+  if (data.copy_fails) end_writer.String("changed my mind");
+  end_writer.End();
 
   const size_t asked_in = script_.size() - 1;
   if (extended) {
@@ -208,8 +212,13 @@ void ScriptWriter::CopyIn() {
     script_.back().think = habits_.think.Draw(random_);
   }
   script_.back().bytes += bytes;
+  for (uint32_t i = 0; i < syncs_within; ++i) {
+    Sync();
+    script_.back().requests.back().ignored_in_copy = s.error.empty() || messages == 0;
+  }
+  script_.back().bytes += end;
   if (extended) Sync();
-  if (extended && !eager && !as_libpq) {  // it had failed before COPY began
+  if (extended && !eager) {  // it has failed before its data was sent
     script_.emplace_back();
     script_.back().when = SimStep::When::kSkipping;
     Sync();

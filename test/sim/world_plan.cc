@@ -255,6 +255,7 @@ WorldPlan::ClientPlan DrawClient(Dice& dice, const Config& config, uint32_t id) 
   client.habits = dice.Once(4) ? ClientHabits::Polite() : ClientHabits::Drawn(dice.random());
   if (dice.Once(5)) client.habits.deaf_permille = 40;
   client.habits.pause.max = std::min<Duration>(client.habits.pause.max, 10ms);
+  client.habits.syncs_in_copy = route.pool.query_timeout == 0s;
   return client;
 }
 
